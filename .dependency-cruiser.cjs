@@ -1,0 +1,56 @@
+/** The rooms and which way imports may point (README, "How it is built"). Run by `npm run lint`. */
+const client = "^src/(index|trace|options|errors|trace-logger|transcript)\\.ts$|^src/(delivery|capture)/";
+
+module.exports = {
+  forbidden: [
+    { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
+    {
+      name: "client-never-imports-the-endpoint",
+      comment: "AWS, node:http and fs must never enter the client. The sides meet at trace.ts and errors.ts alone.",
+      severity: "error",
+      from: { path: client },
+      to: { path: "^src/(endpoint|cli|viewer)/" },
+    },
+    {
+      name: "endpoint-meets-the-client-at-the-contract",
+      severity: "error",
+      from: { path: "^src/(endpoint|viewer)/" },
+      to: { path: "^src/", pathNot: "^src/(endpoint|viewer)/|^src/(trace|errors|transcript)\\.ts$" },
+    },
+    {
+      name: "capture-knows-a-sink-not-the-logger",
+      severity: "error",
+      from: { path: "^src/capture/" },
+      to: { path: "^src/(trace-logger|options|index)\\.ts$|^src/delivery/" },
+    },
+    {
+      name: "delivery-knows-nothing-above-it",
+      severity: "error",
+      from: { path: "^src/delivery/" },
+      to: { path: "^src/(trace-logger|index)\\.ts$|^src/capture/" },
+    },
+    {
+      name: "the-queue-knows-deliver-never-http",
+      severity: "error",
+      from: { path: "^src/delivery/", pathNot: "^src/delivery/attempt\\.ts$" },
+      to: { path: "node_modules/ky/|^src/delivery/attempt\\.ts$" },
+    },
+    {
+      name: "no-node-imports-in-what-index-reaches",
+      comment: "The core runs on Node, Bun, Deno, workers and the edge. What needs node: is loaded on demand.",
+      severity: "error",
+      from: { path: "^src/index\\.ts$" },
+      to: {
+        reachable: true,
+        path: "^(node:)?(fs|http|https|path|os|crypto|worker_threads|async_hooks|zlib|util|url|stream|events|child_process|process|buffer|module|net|tls)(/|$)",
+      },
+    },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    exclude: { dynamic: true },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"] },
+  },
+};

@@ -1,0 +1,28 @@
+import * as z from "zod/mini";
+import { DEFAULT_TRACE_OBJECT, publishedTraceSchema } from "../src/trace.ts";
+
+/** The published contract as draft-04 JSON Schema, derived from the zod schema. */
+export function deriveTraceJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(publishedTraceSchema, {
+    target: "draft-4",
+    io: "input",
+    override: ({ jsonSchema, path }) => {
+      // zod bounds integers by what a double holds exactly, and spells out that other fields are welcome; the
+      // published schema says neither.
+      delete jsonSchema.minimum;
+      delete jsonSchema.maximum;
+      delete jsonSchema.additionalProperties;
+      if (jsonSchema.properties && Object.keys(jsonSchema.properties).length === 0) delete jsonSchema.properties;
+      if (path.at(-1) === "object") jsonSchema.default = DEFAULT_TRACE_OBJECT;
+    },
+  });
+}
+
+export function renderTraceJsonSchema(): string {
+  return `// Generated from publishedTraceSchema (trace.ts) by \`npm run generate\`: a constant, because zod's converter would
+// weigh more than the rest of the contract together. A test proves that it is up to date.
+
+/** The published contract as draft-04 JSON Schema: what a gateway's request validator is given. */
+export const traceJsonSchema = ${JSON.stringify(deriveTraceJsonSchema(), null, 2)} as const;
+`;
+}

@@ -1,0 +1,27 @@
+import type { TraceInput } from "./trace.ts";
+
+/** Where captured conversations go. A `TraceLogger` is one; anything with a `logTrace` can stand in for it. */
+export interface TraceSink {
+  logTrace(input: TraceInput): unknown;
+}
+
+/**
+ * A sink may take the work of building a trace instead of the trace: it then runs the work off the caller's path,
+ * and `flush`, `close` and the end of the process wait for it, so that a call which has ended is never missed by a
+ * `flush` right after it. The work calls `logTrace` itself, and never throws.
+ *
+ * `Symbol.for`, so that the ESM and the CJS copy of the package understand each other.
+ */
+export const deferTrace: unique symbol = Symbol.for("tracelogger.defer");
+
+/** A sink that takes deferred work (see {@link deferTrace}). */
+export interface DeferringTraceSink extends TraceSink {
+  [deferTrace](work: () => void | Promise<void>): void;
+}
+
+/** Hand finished-call work to the sink: deferred when the sink can, else in a task of its own. */
+export function defer(sink: TraceSink, work: () => void | Promise<void>): void {
+  if (deferTrace in sink)
+    (sink as DeferringTraceSink)[deferTrace](work); // `in` has just proven the shape
+  else setTimeout(work, 0);
+}

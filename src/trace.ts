@@ -1,0 +1,280 @@
+/**
+ * The contract: what a trace is. The client and the endpoint meet here and nowhere else, so that the two cannot
+ * drift. Two layers, as in the published document and the deployed function (see the README, "The contract"):
+ *
+ * - `publishedTraceSchema` means exactly what the published draft-04 JSON Schema means (`traceJsonSchema`).
+ * - `traceInputSchema` and `traceSchema` are stricter: they also refuse what the deployed function refuses, so that
+ *   a trace which passes here is not turned away there.
+ */
+import { v7 as uuidv7 } from "uuid";
+import * as z from "zod/mini";
+import { type TraceIssue, TraceValidationError } from "./errors.ts";
+
+/** Who may speak in a trace. Other roles (`developer`, `tool`, …) are mapped onto these (README, "The mapping"). */
+export const TRACE_ROLES = ["system", "user", "assistant"] as const;
+
+/** The value of `object` when none is given. */
+export const DEFAULT_TRACE_OBJECT = "chat.trace";
+
+/** 9999-12-31T23:59:59Z: the last second the deployed function takes for a date. Milliseconds lie far beyond it. */
+export const MAX_CREATED_SECONDS = 253_402_300_799;
+
+const role = z.enum(TRACE_ROLES);
+const anyObject = z.looseObject({});
+
+/** The published contract, word for word in meaning: `traceJsonSchema` is derived from it. */
+export const publishedTraceSchema = z.looseObject({
+  model: z.string().check(z.describe("The model name")),
+  created: z.int().check(z.describe("Unix timestamp of when the trace was created")),
+  system_fingerprint: z.optional(
+    z.string().check(z.describe("The fingerprint of the system. If not provided, the model will be used.")),
+  ),
+  id: z.optional(
+    z
+      .string()
+      .check(
+        z.describe(
+          "The ID of the trace. If not provided, the server will assign a random UUID by the endpoint. Must be unique across all traces with the same fingerprint.",
+        ),
+      ),
+  ),
+  object: z.optional(z.string().check(z.describe("The object type. Defaults to `chat.trace`."))),
+  messages: z
+    .array(
+      z.looseObject({
+        role: role.check(z.describe("The role should be one of system, user, or assistant.")),
+        content: z.string().check(z.describe("The content of the message.")),
+      }),
+    )
+    .check(z.describe("An array of message objects.")),
+  choices: z.optional(anyObject.check(z.describe("Field for compatibility with OpenAI's API."))),
+  usage: z.optional(anyObject.check(z.describe("Field for compatibility with OpenAI's API."))),
+});
+
+/** One message: who said it, and the text. Nothing else: the deployed function refuses `name`, `tool_calls`, …. */
+export const traceMessageSchema = z.strictObject({ role, content: z.string() });
+
+const createdSeconds = z.int().check(z.minimum(0), z.maximum(MAX_CREATED_SECONDS));
+const messages = z.array(traceMessageSchema).check(z.minLength(1));
+/** Both forms, because the two layers of the endpoint disagree about it: a list, or an object keyed by index. */
+const choices = z.optional(z.union([z.array(anyObject), anyObject]));
+const usage = z.optional(anyObject);
+const nonEmpty = z.string().check(z.minLength(1));
+
+/** What a caller may hand to `logTrace`: everything but `model` and `messages` has a default. */
+export const traceInputSchema = z.strictObject({
+  model: z.string(),
+  messages,
+  id: z.optional(nonEmpty),
+  object: z.optional(z.string()),
+  created: z.optional(createdSeconds),
+  system_fingerprint: z.optional(z.string()),
+  choices,
+  usage,
+});
+
+/** A whole trace: defaults filled in, ready to be stored. */
+export const traceSchema = z.strictObject({
+  model: z.string(),
+  messages,
+  id: nonEmpty,
+  object: z.string(),
+  created: createdSeconds,
+  system_fingerprint: z.string(),
+  choices,
+  usage,
+});
+
+/** A trace as a caller writes it. See {@link traceInputSchema}. */
+export type TraceInput = z.input<typeof traceInputSchema>;
+/** A whole trace, defaults filled in. See {@link traceSchema}. */
+export type Trace = z.output<typeof traceSchema>;
+/** One message of a trace. */
+export type TraceMessage = z.output<typeof traceMessageSchema>;
+
+/** Where the defaults of a trace come from. */
+export interface TraceDefaults {
+  /** Used when the trace names none. @default the trace's model */
+  readonly systemFingerprint?: string | undefined;
+  /** Current time in milliseconds. @default Date.now */
+  readonly now?: () => number;
+}
+
+/**
+ * Validate a trace and fill its defaults: `id` = UUID v7, `object` = `"chat.trace"`, `created` = now in Unix seconds,
+ * `system_fingerprint` = the default given, else the model.
+ *
+ * @throws {TraceValidationError} listing everything that is wrong: where, what was expected, what came, and what to
+ *   write instead.
+ */
+export function parseTrace(input: unknown, defaults: TraceDefaults = {}): Trace {
+  const result = safely(() => z.safeParse(traceInputSchema, input));
+  if (result instanceof Error) throw unreadable(result);
+  if (!result.success) throw new TraceValidationError(toIssues(result.error.issues, input), result.error);
+  const { id, object, created, system_fingerprint, model, messages: said, ...optional } = result.data;
+  return {
+    id: id ?? uuidv7(),
+    object: object ?? DEFAULT_TRACE_OBJECT,
+    created: created ?? Math.floor((defaults.now ?? Date.now)() / 1000),
+    model,
+    system_fingerprint: system_fingerprint || defaults.systemFingerprint || model,
+    messages: said,
+    ...optional,
+  };
+}
+
+function safely<T>(work: () => T): T | Error {
+  try {
+    return work();
+  } catch (error) {
+    return error instanceof Error ? error : new Error("a value that is not an Error was thrown", { cause: error });
+  }
+}
+
+function unreadable(cause: Error): TraceValidationError {
+  const issue = {
+    path: "",
+    expected: "plain data",
+    got: `an object whose properties cannot be read (${cause.name})`,
+    hint: "Hand over plain objects, arrays, strings and numbers: no getters that throw, no revoked proxies.",
+  };
+  return new TraceValidationError([issue], cause);
+}
+
+type ZodIssue = z.core.$ZodIssue;
+type Path = readonly PropertyKey[];
+
+function toIssues(issues: readonly ZodIssue[], input: unknown): TraceIssue[] {
+  return issues.flatMap((issue) =>
+    issue.code === "unrecognized_keys"
+      ? issue.keys.map((key) => unknownField(issue.path, key, valueAt(input, [...issue.path, key])))
+      : [wrongValue(issue, valueAt(input, issue.path))],
+  );
+}
+
+function unknownField(parent: Path, key: string, value: unknown): TraceIssue {
+  const inMessage = parent[0] === "messages";
+  return {
+    path: formatPath([...parent, key]),
+    expected: inMessage
+      ? "only `role` and `content`"
+      : `only the fields ${Object.keys(traceInputSchema.shape).join(", ")}`,
+    got: describeValue(value),
+    hint: inMessage
+      ? "Remove the field, or write what it says into `content` (`toTraceMessage` does so for OpenAI-style messages)."
+      : "Remove the field: the endpoint refuses traces that carry others.",
+  };
+}
+
+function wrongValue(issue: ZodIssue, value: unknown): TraceIssue {
+  const rule = RULES[ruleName(issue.path)];
+  return { path: formatPath(issue.path), got: describeValue(value, issue.path), ...rule(value) };
+}
+
+type RuleName =
+  | ""
+  | "model"
+  | "messages"
+  | "message"
+  | "role"
+  | "content"
+  | "created"
+  | "text"
+  | "id"
+  | "choices"
+  | "usage";
+
+/** What to say of a wrong value, by where it stands. The table is the whole of our advice. */
+const RULES: Record<RuleName, (value: unknown) => Pick<TraceIssue, "expected" | "hint">> = {
+  "": () => ({ expected: "an object", hint: 'Write { model: "…", messages: [{ role: "user", content: "…" }] }.' }),
+  model: () => ({ expected: "a string", hint: 'Name the model, for example "gpt-5".' }),
+  messages: (value) => ({
+    expected: "a list of at least one message",
+    hint: Array.isArray(value)
+      ? "Log what was said: the endpoint refuses a trace without messages."
+      : 'Write [{ role: "user", content: "…" }].',
+  }),
+  message: () => ({ expected: "a message", hint: 'Write { role: "user", content: "…" }.' }),
+  role: (value) => ({
+    expected: TRACE_ROLES.map((name) => `"${name}"`).join(" or "),
+    hint:
+      value === "developer"
+        ? 'Write "system".'
+        : "Use `toTraceMessage` to keep a message with another role, such as a tool's result.",
+  }),
+  content: (value) => ({
+    expected: "a string",
+    hint:
+      value === null || value === undefined
+        ? 'Write "" when nothing was said; `toTraceMessage` keeps the tool calls of such a message.'
+        : "Write the text itself; `toTraceMessage` turns content parts and other OpenAI-style content into text.",
+  }),
+  created: (value) => ({
+    expected: "whole Unix seconds",
+    hint:
+      typeof value === "number" && value > MAX_CREATED_SECONDS
+        ? "These look like milliseconds: write Math.floor(Date.now() / 1000)."
+        : "Write Math.floor(date.getTime() / 1000), or leave it out: now is the default.",
+  }),
+  text: () => ({ expected: "a string", hint: "Write a string, or leave it out." }),
+  id: () => ({
+    expected: "a string that is not empty",
+    hint: "Leave it out to get a UUID, or write an id that no other trace has.",
+  }),
+  choices: () => ({
+    expected: "a list of objects, or an object",
+    hint: "Hand over the `choices` of the completion as they came, or leave it out.",
+  }),
+  usage: () => ({
+    expected: "an object",
+    hint: "Hand over the `usage` of the completion as it came, or leave it out.",
+  }),
+};
+
+function ruleName(path: Path): RuleName {
+  const [first, index, field] = path;
+  if (first === "messages") {
+    if (index === undefined) return "messages";
+    return field === "role" || field === "content" ? field : "message";
+  }
+  if (first === "object" || first === "system_fingerprint") return "text";
+  if (first === "model" || first === "created" || first === "id" || first === "choices" || first === "usage")
+    return first;
+  return "";
+}
+
+function valueAt(input: unknown, path: Path): unknown {
+  let value = input;
+  for (const key of path) {
+    if (typeof value !== "object" || value === null) return undefined;
+    value = Reflect.get(value, key);
+  }
+  return value;
+}
+
+function formatPath(path: Path): string {
+  return path
+    .map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`))
+    .join("")
+    .replace(/^\./, "");
+}
+
+/** Type and size only: the text of a trace never enters a message, except a role, which is a word of the contract. */
+function describeValue(value: unknown, path: Path = []): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  switch (typeof value) {
+    case "string": {
+      const isRole = path.at(-1) === "role" && /^[a-z_]{1,20}$/.test(value);
+      return isRole ? `"${value}"` : `a string of ${value.length} characters`;
+    }
+    case "number":
+      return `the number ${value}`;
+    case "undefined":
+      return "nothing";
+    case "object":
+      return "an object";
+    default:
+      return `a ${typeof value}`;
+  }
+}
