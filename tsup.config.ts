@@ -1,17 +1,17 @@
 import { defineConfig, type Options } from "tsup";
 
-/** What users import: ESM + CJS + types, no dependency bundled (zod, ky and uuid are installed beside it). */
+/** What users import: no dependency bundled (zod, ky and uuid are installed beside it). */
 const library: Options = {
   entry: {
     index: "src/index.ts",
   },
-  format: ["esm", "cjs"],
   target: "es2023",
-  dts: true,
-  splitting: true,
-  sourcemap: false,
   treeshake: true,
-  clean: true,
 };
 
-export default defineConfig([library]);
+export default defineConfig([
+  // Split, so that what is loaded on demand stays apart from what an import costs.
+  { ...library, format: "esm", dts: true, splitting: true },
+  // Whole files: `import()` from CommonJS does not work everywhere (Jest), and `require` does.
+  { ...library, format: "cjs", dts: true, splitting: false },
+]);

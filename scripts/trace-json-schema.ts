@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
-import { DEFAULT_TRACE_OBJECT, publishedTraceSchema } from "../src/trace.ts";
+import { publishedTraceSchema } from "../src/published-contract.ts";
+import { DEFAULT_TRACE_OBJECT } from "../src/trace.ts";
 
 /** The published contract as draft-04 JSON Schema, derived from the zod schema. */
 export function deriveTraceJsonSchema(): Record<string, unknown> {
@@ -19,7 +20,7 @@ export function deriveTraceJsonSchema(): Record<string, unknown> {
 }
 
 export function renderTraceJsonSchema(): string {
-  return `// Generated from publishedTraceSchema (trace.ts) by \`npm run generate\`: a constant, because zod's converter would
+  return `// Generated from publishedTraceSchema (published-contract.ts) by \`npm run generate\`: a constant, because zod's converter would
 // weigh more than the rest of the contract together. A test proves that it is up to date.
 
 /** The published contract as draft-04 JSON Schema: what a gateway's request validator is given. */

@@ -1,4 +1,4 @@
-// Generated from publishedTraceSchema (trace.ts) by `npm run generate`: a constant, because zod's converter would
+// Generated from publishedTraceSchema (published-contract.ts) by `npm run generate`: a constant, because zod's converter would
 // weigh more than the rest of the contract together. A test proves that it is up to date.
 
 /** The published contract as draft-04 JSON Schema: what a gateway's request validator is given. */

@@ -1,10 +1,8 @@
 /**
  * The contract: what a trace is. The client and the endpoint meet here and nowhere else, so that the two cannot
- * drift. Two layers, as in the published document and the deployed function (see the README, "The contract"):
- *
- * - `publishedTraceSchema` means exactly what the published draft-04 JSON Schema means (`traceJsonSchema`).
- * - `traceInputSchema` and `traceSchema` are stricter: they also refuse what the deployed function refuses, so that
- *   a trace which passes here is not turned away there.
+ * drift. It has two layers, as in the published document and the deployed function (see the README, "The contract"):
+ * `traceInputSchema` and `traceSchema`, here, also refuse what the deployed function refuses, so that a trace which
+ * passes here is not turned away there; published-contract.ts says just what the published JSON Schema says.
  */
 import { v7 as uuidv7 } from "uuid";
 import * as z from "zod/mini";
@@ -21,35 +19,6 @@ export const MAX_CREATED_SECONDS = 253_402_300_799;
 
 const role = z.enum(TRACE_ROLES);
 const anyObject = z.looseObject({});
-
-/** The published contract, word for word in meaning: `traceJsonSchema` is derived from it. */
-export const publishedTraceSchema = z.looseObject({
-  model: z.string().check(z.describe("The model name")),
-  created: z.int().check(z.describe("Unix timestamp of when the trace was created")),
-  system_fingerprint: z.optional(
-    z.string().check(z.describe("The fingerprint of the system. If not provided, the model will be used.")),
-  ),
-  id: z.optional(
-    z
-      .string()
-      .check(
-        z.describe(
-          "The ID of the trace. If not provided, the server will assign a random UUID by the endpoint. Must be unique across all traces with the same fingerprint.",
-        ),
-      ),
-  ),
-  object: z.optional(z.string().check(z.describe("The object type. Defaults to `chat.trace`."))),
-  messages: z
-    .array(
-      z.looseObject({
-        role: role.check(z.describe("The role should be one of system, user, or assistant.")),
-        content: z.string().check(z.describe("The content of the message.")),
-      }),
-    )
-    .check(z.describe("An array of message objects.")),
-  choices: z.optional(anyObject.check(z.describe("Field for compatibility with OpenAI's API."))),
-  usage: z.optional(anyObject.check(z.describe("Field for compatibility with OpenAI's API."))),
-});
 
 /** One message: who said it, and the text. Nothing else: the deployed function refuses `name`, `tool_calls`, …. */
 export const traceMessageSchema = z.strictObject({ role, content: z.string() });

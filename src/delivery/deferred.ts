@@ -1,0 +1,33 @@
+/** Work of ended calls that still has to be turned into traces: run off the callers' path, and waited for by `flush`. */
+import { contextSnapshot } from "./alarm.ts";
+
+export type DeferredWork = () => void | Promise<void>;
+
+export class Deferred {
+  readonly #outside = contextSnapshot();
+  #waiting: DeferredWork[] = [];
+  readonly #running = new Set<Promise<void>>();
+
+  add(work: DeferredWork): void {
+    this.#waiting.push(work);
+    // Not unref'd: a process that ends right after a call still has its trace to build.
+    if (this.#waiting.length === 1) this.#outside(() => setTimeout(() => this.#run(), 0));
+  }
+
+  /** Start what waits, at once, and resolve when all of it is done. */
+  async finish(): Promise<void> {
+    this.#run();
+    await Promise.all(this.#running);
+  }
+
+  #run(): void {
+    const works = this.#waiting;
+    this.#waiting = [];
+    for (const work of works) {
+      const running = work();
+      if (!running) continue;
+      this.#running.add(running);
+      void running.finally(() => this.#running.delete(running));
+    }
+  }
+}

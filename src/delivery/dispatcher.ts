@@ -1,0 +1,222 @@
+/**
+ * The loop: cut batches from the queue, pass them through the gate, send, settle or put back. It knows `deliver`,
+ * never HTTP. Nothing here is awaited by a caller: it runs on one alarm, and an answer's arrival.
+ */
+import { DeliveryError, type TraceLoggerError } from "../errors.ts";
+import type { LossReason, TraceLoggerEvent } from "../receipts.ts";
+import { Alarm, monotonicMs } from "./alarm.ts";
+import type { Deliver, Delivery } from "./deliver.ts";
+import {
+  abandoned,
+  answered,
+  expedited,
+  type GateAnswer,
+  type GateState,
+  openGate,
+  started,
+  startsAtMs,
+} from "./gate.ts";
+import { type QueuedTrace, type QueueLimits, TraceQueue } from "./queue.ts";
+import type { Trouble } from "./verdict.ts";
+
+export interface DispatcherOptions {
+  readonly batch: QueueLimits & { readonly maxWaitMs: number };
+  readonly maxConcurrency: number;
+  readonly maxAgeMs: number;
+}
+
+export interface DispatcherParts {
+  readonly deliver: Deliver;
+  /** What may leave in one request: one trace, unless the endpoint takes batches. */
+  readonly parcel: () => QueueLimits;
+  readonly onEvent: (event: TraceLoggerEvent) => void;
+}
+
+/** A trace that failed so often while others passed is given up: waiting cannot help it. */
+const POISON_FAILURES = 8;
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #parts: DispatcherParts;
+  readonly #queue = new TraceQueue();
+  readonly #inFlight = new Map<AbortController, readonly QueuedTrace[]>();
+  readonly #alarm = new Alarm(() => this.#pump());
+  #gate: GateState;
+  #cutAtMs = Number.POSITIVE_INFINITY;
+  #inFlightBytes = 0;
+  #delivered = 0;
+  #lastTrouble: TraceLoggerError | null = null;
+
+  constructor(options: DispatcherOptions, parts: DispatcherParts) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#gate = openGate(options.maxConcurrency);
+  }
+
+  /** Traces that wait or are in flight, and their bytes. */
+  get load(): { readonly traces: number; readonly bytes: number } {
+    let traces = this.#queue.size;
+    for (const parcel of this.#inFlight.values()) traces += parcel.length;
+    return { traces, bytes: this.#queue.bytes + this.#inFlightBytes };
+  }
+
+  get phase(): GateState["phase"] {
+    return this.#gate.phase;
+  }
+
+  /** The newest trouble, `null` when the last answer was a success. */
+  get lastTrouble(): TraceLoggerError | null {
+    return this.#lastTrouble;
+  }
+
+  add(trace: QueuedTrace): void {
+    this.#queue.add(trace);
+    const { batch } = this.#options;
+    const { traces, bytes } = this.#queue.filling;
+    if (traces >= batch.maxTraces || bytes >= batch.maxBytes) this.#cutAtMs = Number.NEGATIVE_INFINITY;
+    else if (traces === 1) this.#cutAtMs = monotonicMs() + batch.maxWaitMs;
+    else return; // the alarm is set already
+    this.#arm();
+  }
+
+  /** Everything that waits may leave now. */
+  cut(): void {
+    this.#cutAtMs = Number.NEGATIVE_INFINITY;
+    this.#arm();
+  }
+
+  /** Someone waits: the process stays alive for it. Gives back the release. */
+  hold(): () => void {
+    return this.#alarm.hold();
+  }
+
+  /** Last chance before a close: a closed gate lets one probe through at once. */
+  expedite(): void {
+    this.#gate = expedited(this.#gate, monotonicMs());
+    this.cut();
+  }
+
+  /** The oldest waiting trace, to make room for a newer one. */
+  evictOldest(): QueuedTrace | undefined {
+    return this.#queue.takeOldest();
+  }
+
+  /** Ends the work, in flight and waiting, and hands over every trace that has not been settled. */
+  stop(): QueuedTrace[] {
+    this.#alarm.set(Number.POSITIVE_INFINITY);
+    const flying = [...this.#inFlight];
+    this.#inFlight.clear();
+    for (const [controller] of flying) controller.abort(new DOMException("The logger was closed", "AbortError"));
+    return [...flying.flatMap(([, parcel]) => parcel), ...this.#queue.remove(() => true)];
+  }
+
+  #pump(): void {
+    const nowMs = monotonicMs();
+    if (this.#cutAtMs <= nowMs) this.#queue.cut();
+    if (this.#gate.phase !== "open") this.#expire(nowMs);
+    while (this.#queue.due > 0 && startsAtMs(this.#gate) <= nowMs) this.#start(nowMs);
+    this.#arm();
+  }
+
+  #arm(): void {
+    if (this.#queue.filling.traces === 0) this.#cutAtMs = Number.POSITIVE_INFINITY;
+    const startMs = this.#queue.due > 0 ? startsAtMs(this.#gate) : Number.POSITIVE_INFINITY;
+    this.#alarm.set(Math.min(this.#cutAtMs, startMs));
+  }
+
+  #start(nowMs: number): void {
+    const taken = this.#queue.take(this.#parts.parcel());
+    const parcel = taken.filter((trace) => !this.#expireOne(trace, nowMs));
+    if (parcel.length === 0) return;
+    const controller = new AbortController();
+    const bytes = parcel.reduce((sum, trace) => sum + trace.body.byteLength, 0);
+    this.#gate = started(this.#gate, nowMs);
+    this.#inFlight.set(controller, parcel);
+    this.#inFlightBytes += bytes;
+    const { epoch } = this.#gate;
+    void this.#parts.deliver(parcel, controller.signal).then((deliveries) => {
+      this.#inFlightBytes -= bytes;
+      // Stopped meanwhile: the parcel has been handed over, and what the answer says comes too late.
+      if (!this.#inFlight.delete(controller)) this.#gate = abandoned(this.#gate);
+      else this.#land(parcel, deliveries, epoch);
+    });
+  }
+
+  #land(parcel: readonly QueuedTrace[], deliveries: readonly Delivery[], epoch: number): void {
+    this.#tellGate(deliveries, epoch);
+    parcel.forEach((trace, index) => {
+      const delivery = deliveries[index];
+      if (delivery) this.#settle(trace, delivery);
+      else this.#queue.putBack(trace); // a short reply: whatever was not answered for is sent again
+    });
+    this.#pump();
+  }
+
+  #settle(trace: QueuedTrace, { verdict, form }: Delivery): void {
+    switch (verdict.kind) {
+      case "delivered":
+        this.#delivered++;
+        trace.ticket.deliver({ id: trace.id, url: verdict.url, leftOut: form === "none" ? ["choices"] : [] });
+        break;
+      case "rejected":
+        lose(trace, verdict.tooLarge ? "too_large" : "rejected", verdict.error);
+        break;
+      default:
+        if (!this.#isPoison(trace, verdict)) this.#queue.putBack(trace);
+    }
+  }
+
+  /** Counts a failure only when others have passed since the last one, so that an outage is nobody's fault. */
+  #isPoison(trace: QueuedTrace, { kind, error: cause }: Trouble): boolean {
+    if (kind !== "retry" || this.#delivered === trace.deliveredAtFailure) return false;
+    trace.deliveredAtFailure = this.#delivered;
+    if (++trace.failures < POISON_FAILURES) return false;
+    const message = `The trace failed ${POISON_FAILURES} times while others passed: ${cause.message}`;
+    lose(trace, "poison", new DeliveryError(message, { code: "poison", cause }));
+    return true;
+  }
+
+  #tellGate(deliveries: readonly Delivery[], epoch: number): void {
+    const nowMs = monotonicMs();
+    const before = this.#gate;
+    const trouble = deliveries.map(({ verdict }) => verdict).find(isTrouble);
+    const kind: GateAnswer["kind"] = trouble?.kind ?? "passed";
+    const retryAfterMs = trouble?.retryAfterMs ?? 0;
+    this.#gate = answered(before, { kind, epoch, retryAfterMs, nowMs, random: Math.random() });
+    this.#lastTrouble = trouble?.error ?? null;
+    if (this.#gate.epoch === before.epoch) return;
+    const { phase, reopenAtMs } = this.#gate;
+    if (!trouble || phase === "open") this.#parts.onEvent({ type: "recovered" });
+    else {
+      const retryInMs = Math.max(0, reopenAtMs - nowMs);
+      this.#parts.onEvent({ type: phase === "held" ? "held" : "backing_off", error: trouble.error, retryInMs });
+    }
+  }
+
+  #expire(nowMs: number): void {
+    for (const trace of this.#queue.remove((waiting) => this.#isExpired(waiting, nowMs))) this.#loseExpired(trace);
+  }
+
+  #expireOne(trace: QueuedTrace, nowMs: number): boolean {
+    const expired = this.#isExpired(trace, nowMs);
+    if (expired) this.#loseExpired(trace);
+    return expired;
+  }
+
+  #isExpired(trace: QueuedTrace, nowMs: number): boolean {
+    return nowMs - trace.acceptedAtMs > this.#options.maxAgeMs;
+  }
+
+  #loseExpired(trace: QueuedTrace): void {
+    const message = `The trace could not be delivered within maxAgeMs (${this.#options.maxAgeMs} ms).`;
+    lose(trace, "expired", new DeliveryError(message, { code: "expired", cause: this.#lastTrouble ?? undefined }));
+  }
+}
+
+function isTrouble(verdict: Delivery["verdict"]): verdict is Trouble {
+  return verdict.kind !== "delivered" && verdict.kind !== "rejected";
+}
+
+function lose(trace: QueuedTrace, reason: LossReason, error: TraceLoggerError): void {
+  trace.ticket.lose({ id: trace.id, reason, error }, trace.decode);
+}

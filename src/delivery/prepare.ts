@@ -1,0 +1,111 @@
+/** From what the caller handed over to the bytes that travel: parse, fill defaults, redact, encode once. */
+import * as z from "zod/mini";
+import { DeliveryError, isTraceLoggerError, TraceLoggerError, TraceValidationError } from "../errors.ts";
+import type { LossReason } from "../receipts.ts";
+import { parseTrace, type Trace, traceSchema } from "../trace.ts";
+import { type ChoicesForm, encodeTrace, type NegotiatedForm } from "./choices-form.ts";
+
+export interface PrepareOptions {
+  readonly systemFingerprint?: string | undefined;
+  readonly redact?: ((trace: Trace) => Trace | Promise<Trace>) | undefined;
+  readonly maxTraceBytes: number;
+}
+
+/** A trace that cannot go on, and why. */
+export interface Refused {
+  readonly loss: { readonly id: string | null; readonly reason: LossReason; readonly error: TraceLoggerError };
+  /** What the caller may want to save: the trace, or the input as it was. */
+  readonly trace: unknown;
+}
+
+export type Prepared = { readonly trace: Trace } | Refused;
+export type Encoded = { readonly id: string; readonly body: Uint8Array; readonly form: ChoicesForm } | Refused;
+
+/** Parse and redact. A promise only when `redact` gives one; it never rejects. */
+export function prepare(input: unknown, options: PrepareOptions): Prepared | Promise<Prepared> {
+  let trace: Trace;
+  try {
+    trace = parseTrace(input, options);
+  } catch (error) {
+    return refuse("invalid", { id: readId(input), error: asOurs(error), trace: input });
+  }
+  return options.redact ? redacted(trace, options.redact) : { trace };
+}
+
+/** Write the trace as JSON, if that can be done and it is not too large. */
+export function encodeChecked(trace: Trace, form: NegotiatedForm, { maxTraceBytes }: PrepareOptions): Encoded {
+  try {
+    const encoded = encodeTrace(trace, form);
+    const bytes = encoded.body.byteLength;
+    return bytes > maxTraceBytes ? tooLarge(trace, bytes, maxTraceBytes) : { id: trace.id, ...encoded };
+  } catch (cause) {
+    return refuse("invalid", { id: trace.id, error: unwritable(cause), trace });
+  }
+}
+
+function redacted(trace: Trace, redact: NonNullable<PrepareOptions["redact"]>): Prepared | Promise<Prepared> {
+  const failed = (cause: unknown): Prepared => {
+    const message = "`redact` failed or gave back no valid trace, so the trace was not sent. Mend the `redact` option.";
+    return refuse("redact_failed", {
+      id: trace.id,
+      error: new DeliveryError(message, { code: "redact_failed", cause }),
+      trace,
+    });
+  };
+  const check = (result: unknown): Prepared => {
+    const checked = z.safeParse(traceSchema, result);
+    return checked.success ? { trace: checked.data } : failed(checked.error);
+  };
+  try {
+    const result: unknown = redact(trace);
+    return isThenable(result) ? Promise.resolve(result).then(check).catch(failed) : check(result);
+  } catch (cause) {
+    return failed(cause);
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+function tooLarge(trace: Trace, bytes: number, maxTraceBytes: number): Refused {
+  const issue = {
+    path: "",
+    expected: `at most ${maxTraceBytes} bytes of JSON`,
+    got: `${bytes}`,
+    hint: "Log less of it, or raise `maxTraceBytes` if your endpoint takes more.",
+  };
+  return refuse("too_large", { id: trace.id, error: new TraceValidationError([issue]), trace });
+}
+
+/** BigInt, cycles, `toJSON` or getters that throw: all deep inside `choices` or `usage`, the only open-ended fields. */
+function unwritable(cause: unknown): TraceValidationError {
+  const issue = {
+    path: "choices or usage",
+    expected: "data that can be written as JSON",
+    got: "a cycle, a BigInt, or a property that throws",
+    hint: "Hand over what the provider sent, or a plain copy of it.",
+  };
+  return new TraceValidationError([issue], cause);
+}
+
+function refuse(
+  reason: LossReason,
+  { id, error, trace }: { id: string | null; error: TraceLoggerError; trace: unknown },
+): Refused {
+  return { loss: { id, reason, error }, trace };
+}
+
+function asOurs(error: unknown): TraceLoggerError {
+  if (isTraceLoggerError(error)) return error;
+  return new TraceLoggerError("The trace could not be read.", { code: "invalid_trace", cause: error });
+}
+
+function readId(input: unknown): string | null {
+  try {
+    const id: unknown = Reflect.get(Object(input), "id");
+    return typeof id === "string" ? id : null;
+  } catch {
+    return null;
+  }
+}

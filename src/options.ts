@@ -1,0 +1,187 @@
+import * as z from "zod/mini";
+import { TraceLoggerError } from "./errors.ts";
+import type { TraceLoggerEvent, TraceLoss } from "./receipts.ts";
+import type { Trace } from "./trace.ts";
+
+/** The existing endpoint (CONTRACT 1). */
+export const PUBLISHED_ENDPOINT = "https://ziv3vcg14i.execute-api.us-east-1.amazonaws.com/prod";
+
+/** What `new TraceLogger(options)` takes. Everything has a default; a bad value is refused at construction. */
+export interface TraceLoggerOptions {
+  /**
+   * URL that traces are POSTed to.
+   * @default the environment variable `TRACELOGGER_ENDPOINT`, else the published endpoint
+   */
+  readonly endpoint?: string | URL | undefined;
+  /**
+   * Usage-plan key, sent as `x-api-key`.
+   * @default the environment variable `TRACELOGGER_API_KEY`, else none
+   */
+  readonly apiKey?: string | undefined;
+  /** Used for traces that name no `system_fingerprint`. @default each trace's model */
+  readonly systemFingerprint?: string | undefined;
+  /** Further request headers. `authorization` is refused for API Gateway, which would take it for a signature and answer 403. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Sends the requests instead of the global `fetch`: a proxy, an agent, a test. */
+  readonly fetch?: typeof fetch | undefined;
+  /**
+   * Milliseconds for one request, the whole answer included. Keep it above 29,000: API Gateway answers by then, and a
+   * request that is given up earlier may have been stored, and is sent again.
+   * @default 32_000
+   */
+  readonly timeoutMs?: number | undefined;
+  /** When waiting traces leave: at this many, at this many bytes of JSON, or this long after the first one. */
+  readonly batch?:
+    | {
+        /** @default 100 */
+        readonly maxTraces?: number | undefined;
+        /** @default 1_048_576 (1 MiB) */
+        readonly maxBytes?: number | undefined;
+        /** Milliseconds. @default 200 */
+        readonly maxWaitMs?: number | undefined;
+      }
+    | undefined;
+  /** Most requests in flight at once. The logger starts with two and adapts to what the endpoint bears. @default 10 */
+  readonly maxConcurrency?: number | undefined;
+  /** How much may wait in memory, traces in flight included, and what happens when it is full. */
+  readonly queue?:
+    | {
+        /** @default 10_000 */
+        readonly maxTraces?: number | undefined;
+        /** Bytes of JSON. @default 67_108_864 (64 MiB) */
+        readonly maxBytes?: number | undefined;
+        /** `reject-newest` loses the new trace, `drop-oldest` the one that waits longest. @default "reject-newest" */
+        readonly overflow?: "reject-newest" | "drop-oldest" | undefined;
+      }
+    | undefined;
+  /** Largest trace, in bytes of JSON. Lambda takes 6,291,456 with its own wrapping. @default 6_000_000 */
+  readonly maxTraceBytes?: number | undefined;
+  /** Milliseconds after which an undelivered trace is given up and reported lost. @default 86_400_000 (24 h) */
+  readonly maxAgeMs?: number | undefined;
+  /** Share of traces that are logged, 0 to 1. @default 1 */
+  readonly sampleRate?: number | undefined;
+  /**
+   * Last gate before a trace is encoded: gives back the trace to send. It fails closed: when it throws, rejects or gives
+   * back something that is no trace, the trace is lost with the reason `redact_failed`, and nothing is sent.
+   */
+  readonly redact?: ((trace: Trace) => Trace | Promise<Trace>) | undefined;
+  /** `false` switches the logger off: every call is skipped. @default true, unless `TRACELOGGER_DISABLED` is set to anything but 0 or false */
+  readonly enabled?: boolean | undefined;
+  /** Told of every lost trace, once, with the trace. When absent, the first loss is printed to stderr in one line. */
+  readonly onLoss?: ((loss: TraceLoss) => void) | undefined;
+  /** Told what the delivery goes through: backing off, held, recovered, …. When absent, a `held` endpoint is printed to stderr once. */
+  readonly onEvent?: ((event: TraceLoggerEvent) => void) | undefined;
+}
+
+const atLeastOne = z.int().check(z.minimum(1));
+const atLeastZero = z.int().check(z.minimum(0));
+const text = z.string().check(z.minLength(1));
+const callback = z.custom((value) => typeof value === "function");
+
+const schema = z.strictObject({
+  endpoint: z._default(z.string().check(z.regex(/^https?:\/\//)), PUBLISHED_ENDPOINT),
+  apiKey: z.optional(text),
+  systemFingerprint: z.optional(text),
+  headers: z._default(z.record(z.string(), z.string()), {}),
+  fetch: z.optional(callback),
+  timeoutMs: z._default(atLeastOne, 32_000),
+  batch: z.prefault(
+    z.strictObject({
+      maxTraces: z._default(atLeastOne, 100),
+      maxBytes: z._default(atLeastOne, 1024 * 1024),
+      maxWaitMs: z._default(atLeastZero, 200),
+    }),
+    {},
+  ),
+  maxConcurrency: z._default(atLeastOne, 10),
+  queue: z.prefault(
+    z.strictObject({
+      maxTraces: z._default(atLeastOne, 10_000),
+      maxBytes: z._default(atLeastOne, 64 * 1024 * 1024),
+      overflow: z._default(z.enum(["reject-newest", "drop-oldest"]), "reject-newest"),
+    }),
+    {},
+  ),
+  maxTraceBytes: z._default(atLeastOne, 6_000_000),
+  maxAgeMs: z._default(atLeastOne, 24 * 60 * 60_000),
+  sampleRate: z._default(z.number().check(z.minimum(0), z.maximum(1)), 1),
+  redact: z.optional(callback),
+  enabled: z._default(z.boolean(), true),
+  onLoss: z.optional(callback),
+  onEvent: z.optional(callback),
+});
+
+type Callbacks = Pick<TraceLoggerOptions, "fetch" | "redact" | "onLoss" | "onEvent">;
+
+/** The options with every default filled in. */
+export type ResolvedOptions = Readonly<Omit<z.output<typeof schema>, keyof Callbacks>> & Callbacks;
+
+/** What each option must be, for the message when it is not. Options that are not named here are callbacks or strings. */
+const EXPECTED: Readonly<Record<string, string>> = {
+  endpoint: "an http(s) URL",
+  headers: "an object of strings",
+  batch: "an object",
+  queue: "an object",
+  overflow: '"reject-newest" or "drop-oldest"',
+  sampleRate: "a number from 0 to 1",
+  enabled: "true or false",
+  maxWaitMs: "a whole number of milliseconds from 0",
+  timeoutMs: "a whole number of milliseconds from 1",
+  maxAgeMs: "a whole number of milliseconds from 1",
+  maxTraces: "a whole number from 1",
+  maxConcurrency: "a whole number from 1",
+  maxBytes: "a whole number of bytes from 1",
+  maxTraceBytes: "a whole number of bytes from 1",
+  apiKey: "a string that is not empty",
+  systemFingerprint: "a string that is not empty",
+};
+
+/**
+ * Fill in defaults and what the environment says.
+ * @throws {TraceLoggerError} `invalid_option`, naming the option, what was expected and what came.
+ */
+export function resolveOptions(options: TraceLoggerOptions = {}): ResolvedOptions {
+  const env = globalThis.process?.env ?? {};
+  const result = z.safeParse(schema, {
+    ...options,
+    endpoint: (options.endpoint ?? (env["TRACELOGGER_ENDPOINT"] || undefined))?.toString(),
+    apiKey: options.apiKey ?? (env["TRACELOGGER_API_KEY"] || undefined),
+    enabled: options.enabled ?? !isOn(env["TRACELOGGER_DISABLED"]),
+  });
+  if (!result.success) throw badOption(result.error.issues[0], options);
+  refuseAuthorization(result.data.endpoint, result.data.headers);
+  // The callbacks were checked to be functions; zod/mini cannot carry their types.
+  return result.data as ResolvedOptions;
+}
+
+function isOn(value: string | undefined): boolean {
+  return value !== undefined && !["", "0", "false", "no", "off"].includes(value.toLowerCase());
+}
+
+function badOption(issue: z.core.$ZodIssue | undefined, options: unknown): TraceLoggerError {
+  if (issue?.code === "unrecognized_keys") {
+    const names = [...issue.path, issue.keys.join(", ")].join(".");
+    return invalid(`There is no option \`${names}\`. Check the spelling against TraceLoggerOptions.`);
+  }
+  const path = issue?.path ?? [];
+  const name = String(path.at(-1) ?? "");
+  if (name === "") return invalid("The options must be an object.");
+  const value = path.reduce<unknown>(
+    (at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined),
+    options,
+  );
+  // A number or boolean is told; text may be a key.
+  const got =
+    typeof value === "number" || typeof value === "boolean" ? String(value) : value === null ? "null" : typeof value;
+  return invalid(`Option \`${path.join(".")}\`: expected ${EXPECTED[name] ?? "a function"}, got ${got}.`);
+}
+
+function refuseAuthorization(endpoint: string, headers: Readonly<Record<string, string>>): void {
+  const isGateway = /\.execute-api\.[^/]+\.amazonaws\.com/i.test(endpoint);
+  if (!isGateway || !Object.keys(headers).some((name) => name.toLowerCase() === "authorization")) return;
+  throw invalid("Option `headers.authorization`: API Gateway takes it for a signature and answers 403. Use `apiKey`.");
+}
+
+function invalid(message: string): TraceLoggerError {
+  return new TraceLoggerError(message, { code: "invalid_option" });
+}
