@@ -8,11 +8,10 @@ export function deriveTraceJsonSchema(): Record<string, unknown> {
     target: "draft-4",
     io: "input",
     override: ({ jsonSchema, path }) => {
-      // zod bounds integers by what a double holds exactly, and spells out that other fields are welcome; the
-      // published schema says neither.
-      delete jsonSchema.minimum;
-      delete jsonSchema.maximum;
+      // zod spells out that other fields are welcome, which the published schema does not; and whether a number is
+      // whole is a refinement, which zod does not convert.
       delete jsonSchema.additionalProperties;
+      if (jsonSchema.type === "number") jsonSchema.type = "integer";
       if (jsonSchema.properties && Object.keys(jsonSchema.properties).length === 0) delete jsonSchema.properties;
       if (path.at(-1) === "object") jsonSchema.default = DEFAULT_TRACE_OBJECT;
     },

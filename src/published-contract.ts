@@ -6,10 +6,12 @@ import * as z from "zod/mini";
 import { TRACE_ROLES } from "./trace.ts";
 
 const anyObject = z.looseObject({});
+/** As JSON Schema has it: any number without a fraction, however large. (zod's own `int` wants a safe integer.) */
+const wholeNumber = z.number().check(z.refine((value) => Number.isInteger(value)));
 
 export const publishedTraceSchema = z.looseObject({
   model: z.string().check(z.describe("The model name")),
-  created: z.int().check(z.describe("Unix timestamp of when the trace was created")),
+  created: wholeNumber.check(z.describe("Unix timestamp of when the trace was created")),
   system_fingerprint: z.optional(
     z.string().check(z.describe("The fingerprint of the system. If not provided, the model will be used.")),
   ),

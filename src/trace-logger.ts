@@ -214,7 +214,9 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
 
   async #drain(passed: Promise<void>): Promise<FlushReport> {
     const release = this.#dispatcher.hold();
-    await Promise.race([this.#deferred.finish(), passed]);
+    const building = this.#deferred.finish();
+    // Not awaited when there is nothing to build: the watermark is then exactly where flush was called.
+    if (building) await Promise.race([building, passed]);
     const watch = this.#ledger.watch();
     this.#dispatcher.cut();
     await Promise.race([watch.done, passed]);

@@ -14,10 +14,10 @@ export class Deferred {
     if (this.#waiting.length === 1) this.#outside(() => setTimeout(() => this.#run(), 0));
   }
 
-  /** Start what waits, at once, and resolve when all of it is done. */
-  async finish(): Promise<void> {
+  /** Start what waits, at once. `null` when nothing is left to wait for, else a promise of the end of it. */
+  finish(): Promise<unknown> | null {
     this.#run();
-    await Promise.all(this.#running);
+    return this.#running.size === 0 ? null : Promise.all(this.#running);
   }
 
   #run(): void {

@@ -140,8 +140,8 @@ class Case {
    * quotes the offending value, which may be prompt text, so nothing in quotes but an identifier is kept.
    */
   quote(reason: string): string {
-    const safe = reason.replace(/(['"])(?![A-Za-z_]\w{0,40}\1)[\s\S]*/, "…").slice(0, 160);
-    return safe || "no reason given";
+    const safe = /^(?:[^'"]|(['"])[A-Za-z_]\w{0,40}\1)*/.exec(reason)?.[0].slice(0, 160) ?? "";
+    return safe.length < reason.length ? `${safe}…` : safe || "no reason given";
   }
 
   #origin(): string {
