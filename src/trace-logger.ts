@@ -65,9 +65,9 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
       { batch, maxConcurrency, maxAgeMs },
       {
         deliver: singlePosts({
-          attempt: (body, signal) => {
+          attempt: (json, signal) => {
             this.#requests++;
-            return attempt(body, signal);
+            return attempt(json, signal);
           },
           negotiation: this.#negotiation,
           onForm: (form) => this.#tellEvent({ type: "choices_form", form }),
@@ -179,10 +179,10 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
       ticket.lose(encoded.loss, () => encoded.trace);
       return;
     }
-    const decode = () => decodeTrace(encoded.body);
+    const decode = () => decodeTrace(encoded.json);
     const trace = { ...encoded, ticket, decode, refused: new Set<never>(), acceptedAtMs: monotonicMs() };
     const queued: QueuedTrace = { ...trace, failures: 0, deliveredAtFailure: -1 };
-    if (this.#makeRoom(encoded.body.byteLength)) this.#dispatcher.add(queued);
+    if (this.#makeRoom(encoded.bytes)) this.#dispatcher.add(queued);
     else lose(queued, "queue_full", "The queue is full: see the `queue` option, and `ready()`.");
   }
 

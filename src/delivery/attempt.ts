@@ -11,8 +11,8 @@ export interface AttemptOptions {
   readonly timeoutMs: number;
 }
 
-/** Sends one body. Never rejects; gives up when `signal` aborts. */
-export type Attempt = (body: Uint8Array, signal: AbortSignal) => Promise<Verdict>;
+/** Sends one trace, as JSON. Never rejects; gives up when `signal` aborts. */
+export type Attempt = (json: string, signal: AbortSignal) => Promise<Verdict>;
 
 /** The endpoint's answers have a few hundred bytes. More is a page of something else, and is not read to its end. */
 const MAX_ANSWER_BYTES = 256 * 1024;
@@ -23,12 +23,11 @@ export function createAttempt(options: AttemptOptions): Attempt {
     "content-type": "application/json",
     ...(options.apiKey === undefined ? {} : { "x-api-key": options.apiKey }),
   };
-  return async (body, signal) => {
+  return async (json, signal) => {
     const deadline = withDeadline(signal, options.timeoutMs);
     try {
       const response = await ky.post(options.endpoint, {
-        // TS 6 tells views of shared memory apart from others; ours are never shared.
-        body: body as Uint8Array<ArrayBuffer>,
+        body: json,
         headers,
         signal: deadline.signal,
         retry: 0,

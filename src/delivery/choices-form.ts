@@ -13,24 +13,26 @@ export type ChoicesForm = "object" | "list" | "none" | "absent";
 const ORDER = ["object", "list", "none"] as const satisfies readonly ChoicesForm[];
 export type NegotiatedForm = (typeof ORDER)[number];
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+interface EncodedTrace {
+  readonly json: string;
+  readonly form: ChoicesForm;
+}
 
-/** A trace as JSON in UTF-8. Lone surrogates, which UTF-8 cannot hold, become U+FFFD. */
-export function encodeTrace(trace: Trace, form: NegotiatedForm): { body: Uint8Array; form: ChoicesForm } {
+/** A trace as JSON. Lone surrogates, which UTF-8 cannot hold, become U+FFFD. */
+export function encodeTrace(trace: Trace, form: NegotiatedForm): EncodedTrace {
   return trace.choices === undefined
-    ? { body: encodeJson(trace), form: "absent" }
-    : { body: encodeJson(withChoices(trace, form)), form };
+    ? { json: encodeJson(trace), form: "absent" }
+    : { json: encodeJson(withChoices(trace, form)), form };
 }
 
-/** The body of an encoded trace with its `choices` in another form. */
-export function reencode(encoded: { body: Uint8Array; form: ChoicesForm }, form: NegotiatedForm): Uint8Array {
-  if (encoded.form === form || encoded.form === "absent") return encoded.body;
-  return encodeJson(withChoices(decodeTrace(encoded.body), form));
+/** An encoded trace with its `choices` in another form. */
+export function reencode(encoded: EncodedTrace, form: NegotiatedForm): string {
+  if (encoded.form === form || encoded.form === "absent") return encoded.json;
+  return encodeJson(withChoices(decodeTrace(encoded.json), form));
 }
 
-export function decodeTrace(body: Uint8Array): Trace {
-  return JSON.parse(decoder.decode(body)) as Trace; // our own encoding of a parsed trace
+export function decodeTrace(json: string): Trace {
+  return JSON.parse(json) as Trace; // our own encoding of a parsed trace
 }
 
 /** Which forms an endpoint takes, learned from what it accepted. One per logger. */
@@ -80,9 +82,9 @@ function isObject(value: unknown): value is Record<string, unknown> {
 /** JSON.stringify writes a lone surrogate as an escape (after an even run of backslashes), and nothing else so. */
 const LONE_SURROGATE = /(?<!\\)((?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g;
 
-function encodeJson(value: unknown): Uint8Array {
+function encodeJson(value: unknown): string {
   const json = JSON.stringify(value);
-  return encoder.encode(json.includes("\\ud") ? replaceLoneSurrogates(json) : json);
+  return json.includes("\\ud") ? replaceLoneSurrogates(json) : json;
 }
 
 function replaceLoneSurrogates(json: string): string {

@@ -31,10 +31,10 @@ export function singlePosts(parts: DeliverParts): Deliver {
  */
 export function lazyAttempt(options: AttemptOptions): Attempt {
   let loaded: Promise<Attempt> | undefined;
-  return async (body, signal) => {
+  return async (json, signal) => {
     loaded ??= import("./attempt.ts").then(({ createAttempt }) => createAttempt(options));
     try {
-      return await (await loaded)(body, signal);
+      return await (await loaded)(json, signal);
     } catch (cause) {
       loaded = undefined;
       const message = "The sending part of tracelogger could not be loaded; the trace is kept. Is the package whole?";
@@ -47,7 +47,7 @@ async function deliverOne(parts: DeliverParts, trace: QueuedTrace, signal: Abort
   const { attempt, negotiation, onForm } = parts;
   let form = negotiation.next(trace.form, trace.refused) ?? trace.form;
   for (;;) {
-    const verdict = await attempt(form === "absent" ? trace.body : reencode(trace, form), signal);
+    const verdict = await attempt(form === "absent" ? trace.json : reencode(trace, form), signal);
     if (verdict.kind === "delivered" && form !== "absent" && negotiation.learn(form)) onForm(form);
     if (verdict.kind !== "rejected" || verdict.tooLarge) return { verdict, form };
     trace.refused.add(form);

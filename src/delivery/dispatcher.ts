@@ -129,7 +129,7 @@ export class Dispatcher {
     const parcel = taken.filter((trace) => !this.#expireOne(trace, nowMs));
     if (parcel.length === 0) return;
     const controller = new AbortController();
-    const bytes = parcel.reduce((sum, trace) => sum + trace.body.byteLength, 0);
+    const bytes = parcel.reduce((sum, trace) => sum + trace.bytes, 0);
     this.#gate = started(this.#gate, nowMs);
     this.#inFlight.set(controller, parcel);
     this.#inFlightBytes += bytes;

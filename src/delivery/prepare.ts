@@ -19,7 +19,9 @@ export interface Refused {
 }
 
 export type Prepared = { readonly trace: Trace } | Refused;
-export type Encoded = { readonly id: string; readonly body: Uint8Array; readonly form: ChoicesForm } | Refused;
+export type Encoded =
+  | { readonly id: string; readonly json: string; readonly bytes: number; readonly form: ChoicesForm }
+  | Refused;
 
 /** Parse and redact. A promise only when `redact` gives one; it never rejects. */
 export function prepare(input: unknown, options: PrepareOptions): Prepared | Promise<Prepared> {
@@ -36,11 +38,18 @@ export function prepare(input: unknown, options: PrepareOptions): Prepared | Pro
 export function encodeChecked(trace: Trace, form: NegotiatedForm, { maxTraceBytes }: PrepareOptions): Encoded {
   try {
     const encoded = encodeTrace(trace, form);
-    const bytes = encoded.body.byteLength;
-    return bytes > maxTraceBytes ? tooLarge(trace, bytes, maxTraceBytes) : { id: trace.id, ...encoded };
+    const bytes = utf8Bytes(encoded.json);
+    return bytes > maxTraceBytes ? tooLarge(trace, bytes, maxTraceBytes) : { id: trace.id, bytes, ...encoded };
   } catch (cause) {
     return refuse("invalid", { id: trace.id, error: unwritable(cause), trace });
   }
+}
+
+const encoder = new TextEncoder();
+
+function utf8Bytes(text: string): number {
+  // Where there is a Buffer it counts without writing the bytes.
+  return globalThis.Buffer?.byteLength(text) ?? encoder.encode(text).byteLength;
 }
 
 function redacted(trace: Trace, redact: NonNullable<PrepareOptions["redact"]>): Prepared | Promise<Prepared> {

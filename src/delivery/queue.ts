@@ -6,8 +6,10 @@ import type { Ticket } from "./ledger.ts";
 /** A trace on its way: encoded once, sent as often as it takes. */
 export interface QueuedTrace {
   readonly id: string;
-  /** The JSON, in UTF-8, with `choices` in `form`. */
-  readonly body: Uint8Array;
+  /** The JSON, with `choices` in `form`. A string: many small buffers would cost the collector more. */
+  readonly json: string;
+  /** Bytes of the JSON in UTF-8. */
+  readonly bytes: number;
   readonly form: ChoicesForm;
   /** Forms in which the endpoint refused this trace. */
   readonly refused: Set<ChoicesForm>;
@@ -67,7 +69,7 @@ export class TraceQueue {
     const taken: QueuedTrace[] = [];
     let bytes = 0;
     for (let next = this.#due.first; next; next = this.#due.first) {
-      bytes += next.body.byteLength;
+      bytes += next.bytes;
       if (taken.length > 0 && (taken.length >= limits.maxTraces || bytes > limits.maxBytes)) break;
       this.#due.shift();
       taken.push(next);
@@ -105,14 +107,14 @@ class Fifo {
 
   push(trace: QueuedTrace): void {
     this.#items.push(trace);
-    this.#bytes += trace.body.byteLength;
+    this.#bytes += trace.bytes;
   }
 
   shift(): QueuedTrace | undefined {
     const first = this.first;
     if (!first) return undefined;
     this.#items[this.#head++] = undefined; // let go of it: the slot stays until the array is compacted
-    this.#bytes -= first.body.byteLength;
+    this.#bytes -= first.bytes;
     if (this.#head === this.#items.length || (this.#head > 1024 && this.#head * 2 > this.#items.length)) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;
@@ -127,7 +129,7 @@ class Fifo {
     const gone = new Set(removed);
     this.#items = waiting.filter((trace) => !gone.has(trace));
     this.#head = 0;
-    this.#bytes -= removed.reduce((sum, trace) => sum + trace.body.byteLength, 0);
+    this.#bytes -= removed.reduce((sum, trace) => sum + trace.bytes, 0);
     return removed;
   }
 }

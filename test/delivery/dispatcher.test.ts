@@ -49,7 +49,8 @@ function setUp(answer: (trace: QueuedTrace) => Delivery | Promise<Delivery>, opt
   const add = (id: string) =>
     dispatcher.add({
       id,
-      body: new Uint8Array(10),
+      json: "{}",
+      bytes: 2,
       form: "absent",
       refused: new Set(),
       acceptedAtMs: monotonicMs(),

@@ -1,0 +1,64 @@
+/**
+ * Checks the tarball, not the tree: packs it, lints it (publint, attw), installs it into an empty project, and uses it
+ * there from ESM and from CommonJS. Needs a build (`npm run build`). Run by `npm run check:package`.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const root = resolve(import.meta.dirname, "..");
+const folder = mkdtempSync(join(tmpdir(), "tracelogger-package-"));
+const run = (cwd: string, command: string, ...args: string[]): string => {
+  console.log(`$ ${command} ${args.join(" ")}`);
+  return execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+};
+
+/** One program, in both module systems: it logs into a server of its own and prints what arrived. */
+const program = `
+async function main({ TraceLogger, wrapOpenAI, parseTrace, isTraceLoggerError }, { createEndpoint }, { startServer }, http) {
+  const stored = [];
+  const server = http.createServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk) => (body += chunk)).on("end", () => {
+      stored.push(JSON.parse(body));
+      response.end(JSON.stringify({ outcome: "success", error: null, url: null }));
+    });
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const logger = new TraceLogger({ endpoint: "http://127.0.0.1:" + server.address().port });
+  const receipt = await logger.logTrace({ model: "m", messages: [{ role: "user", content: "hi" }] });
+  if (receipt.status !== "delivered" || stored.length !== 1) throw new Error(JSON.stringify(receipt));
+  if (typeof wrapOpenAI !== "function" || typeof createEndpoint !== "function" || typeof startServer !== "function") throw new Error("names are missing");
+  try { parseTrace({}); } catch (error) { if (!isTraceLoggerError(error)) throw error; }
+  await logger.close();
+  server.close();
+  console.log("delivered", stored[0].messages[0].content);
+}
+`;
+
+try {
+  const tarball = join(folder, run(root, "npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", folder).trim());
+  console.log(run(root, "npx", "publint", "run", tarball, "--strict"));
+  console.log(run(root, "npx", "attw", tarball, "--profile", "node16"));
+  const project = mkdtempSync(join(folder, "project-"));
+  writeFileSync(join(project, "package.json"), '{ "name": "empty", "private": true }\n');
+  run(project, "npm", "install", "--silent", "--no-audit", "--no-fund", tarball);
+  writeFileSync(
+    join(project, "esm.mjs"),
+    `import * as main_ from "tracelogger"; import * as endpoint from "tracelogger/endpoint"; import * as node from "tracelogger/endpoint/node"; import http from "node:http";\n${program}\nawait main(main_, endpoint, node, http);\n`,
+  );
+  writeFileSync(
+    join(project, "cjs.cjs"),
+    `${program}\nmain(require("tracelogger"), require("tracelogger/endpoint"), require("tracelogger/endpoint/node"), require("node:http"));\n`,
+  );
+  for (const file of ["esm.mjs", "cjs.cjs"]) {
+    const printed = run(project, process.execPath, file);
+    if (printed !== "delivered hi\n") throw new Error(`${file} printed ${printed}`);
+  }
+  const help = run(project, process.execPath, "node_modules/.bin/tracelogger", "--help");
+  if (!help.includes("dev")) throw new Error(`tracelogger --help printed ${help}`);
+  console.log(run(project, "du", "-sh", "node_modules"));
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
