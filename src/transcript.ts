@@ -1,0 +1,171 @@
+/**
+ * The mapping: OpenAI-style messages ⇄ the contract's `{ role, content }` (README, "The mapping"). The contract knows
+ * three roles and plain text, so whatever a message holds besides is kept as text, in one reversible form:
+ *
+ *     ::: assistant {"tool_calls":[{"id":"call_1","type":"function","function":{"name":"get_weather"}}]}
+ *     I'll look it up.
+ *     ::: /tool_calls/0/function/arguments
+ *     {"city":"Paris"}
+ *
+ * A header (role, further choice, the fields as JSON), the content, and one block for every other string that JSON
+ * would have to escape or that reads as prose, under its JSON Pointer: so everything said can be found literally. The
+ * fence is longer than any run of colons that begins a line of the texts, so that nothing in them is ever escaped.
+ */
+import { isObject, type JsonObject } from "./json.ts";
+import type { TraceMessage } from "./trace.ts";
+
+/** How a call ended that did not end well: the closing message of its trace. Complete calls have none. */
+export interface CallEnding extends JsonObject {
+  /** `aborted`: by the caller. `failed`: by the provider or on the way. */
+  readonly ended: "aborted" | "failed";
+}
+
+/** What a stored message says: an OpenAI-style message (of which choice, when it is not the first), or how the call ended. */
+export type Said =
+  | { readonly message: unknown; readonly choice?: number; readonly call?: never }
+  | { readonly call: CallEnding; readonly message?: never; readonly choice?: never };
+
+const STORED_AS: { readonly [role: string]: TraceMessage["role"] } = {
+  system: "system",
+  developer: "system",
+  assistant: "assistant",
+};
+const WORD = /^[\w.-]+$/;
+/** Stands for a role that is missing or not a word (then the JSON holds it). */
+const NO_ROLE = "?";
+const LOOKS_ENCODED = /^:{3,} /;
+const HEADER = /^(:{3,}) ([\w.-]+|\?)(?:\/(\d+))?(?: (.*))?$/s;
+/** What JSON would escape (quotes, controls, lone surrogates) or what reads as prose. */
+const PROSE = /[\s"\\\p{Cc}\p{Cs}]/u;
+
+/**
+ * Store an OpenAI-style message in the contract's form. A plain `{ role: system | user | assistant, content: string }`
+ * stays as it is; everything else (other roles, tool calls, content parts, refusals, names, …) becomes text that
+ * {@link fromTraceMessage} turns back, equal but for the order of keys.
+ *
+ * @param options.choice index of the choice that said it; the first one (0) is not marked. @default 0
+ * @throws {TypeError} when the message is cyclic.
+ */
+export function toTraceMessage(message: unknown, options: { readonly choice?: number } = {}): TraceMessage {
+  const { role, ...fields } = isObject(message) ? message : {};
+  const known = typeof role === "string" && WORD.test(role) ? role : undefined;
+  const stored = (known !== undefined && Object.hasOwn(STORED_AS, known) && STORED_AS[known]) || "user";
+  const { content } = fields;
+  const plain = known === stored && !options.choice && Object.keys(fields).length === 1;
+  if (plain && typeof content === "string" && !LOOKS_ENCODED.test(content)) return { role: stored, content };
+  const mark = options.choice ? `/${options.choice}` : "";
+  return { role: stored, content: encode((known ?? NO_ROLE) + mark, known === undefined ? message : fields) };
+}
+
+/** The closing message of a call that did not end well. */
+export function toCallMessage(call: CallEnding): TraceMessage {
+  return { role: "system", content: encode("call", call) };
+}
+
+/** The reverse of {@link toTraceMessage} and {@link toCallMessage}. Text that is not in our form is the message itself. */
+export function fromTraceMessage(stored: TraceMessage): Said {
+  const decoded = decode(stored.content);
+  if (decoded === undefined) return { message: { role: stored.role, content: stored.content } };
+  const { role, choice, value } = decoded;
+  // Only a call's message has this role *and* is stored as `system`: a message of the role "call" is stored as `user`.
+  if (role === "call" && stored.role === "system") return { call: value as CallEnding }; // written by toCallMessage
+  const message = role === NO_ROLE || !isObject(value) ? value : { role, ...value };
+  return choice === undefined ? { message } : { message, choice };
+}
+
+/**
+ * The messages, and after them every choice whose message is not yet said there: a deployment that takes no `choices`
+ * still gets everything that was said. Fields that say nothing (null, empty lists) are left out of a choice's message.
+ *
+ * @param choices as in a trace: a list, or an object keyed by index. A choice without a `message` is kept whole.
+ */
+export function sayChoices(messages: readonly TraceMessage[], choices: unknown): TraceMessage[] {
+  // An earlier turn may have had the same words: only what was said since the last question answers it.
+  const answers = messages.slice(messages.findLastIndex(({ role }) => role === "user") + 1);
+  const said = new Set(answers.map(({ content }) => content));
+  const missing = listChoices(choices)
+    .map(toChoiceMessage)
+    .filter(({ content }) => !said.has(content) && said.add(content));
+  return [...messages, ...missing];
+}
+
+function listChoices(choices: unknown): readonly unknown[] {
+  if (!isObject(choices)) return Array.isArray(choices) ? choices : [];
+  const keyedByIndex = Object.keys(choices).every((key) => /^\d+$/.test(key));
+  return keyedByIndex ? Object.values(choices) : [choices];
+}
+
+function toChoiceMessage(choice: unknown, position: number): TraceMessage {
+  const { index, message } = isObject(choice) ? choice : {};
+  const fields = Object.entries(isObject(message) ? message : isObject(choice) ? choice : { choice });
+  const said = fields.filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0));
+  const at = typeof index === "number" && Number.isSafeInteger(index) && index >= 0 ? index : position;
+  return toTraceMessage({ role: "assistant", ...Object.fromEntries(said) }, { choice: at });
+}
+
+function encode(head: string, value: unknown): string {
+  const pointers = new Map<unknown, string>();
+  const blocks: (readonly [pointer: string, text: string])[] = [];
+  let content: string | undefined;
+  const json = JSON.stringify(value, function (this: unknown, key: string, leaf: unknown) {
+    const parent = pointers.get(this);
+    const pointer = parent === undefined ? "" : `${parent}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+    if (typeof leaf === "bigint") return String(leaf);
+    // Depth first: the pointer set last for an object that occurs twice is the one its fields need next.
+    if (typeof leaf === "object") pointers.set(leaf, pointer);
+    if (typeof leaf !== "string") return leaf;
+    if (pointer === "/content") content = leaf;
+    else if (PROSE.test(leaf)) blocks.push([pointer, leaf]);
+    else return leaf;
+    return undefined; // leaves the key out of an object, and null in a list to hold the place
+  });
+  const fence = fenceFor([content ?? "", ...blocks.map(([, text]) => text)]);
+  return [
+    `${fence} ${head}${json === undefined || json === "{}" ? "" : ` ${json}`}`,
+    ...(content === undefined ? [] : [content]),
+    // RFC 6901, section 5: a pointer in JSON string form, so that a line break in a key does not break the line.
+    ...blocks.map(([pointer, text]) => `${fence} ${JSON.stringify(pointer).slice(1, -1)}\n${text}`),
+  ].join("\n");
+}
+
+function fenceFor(texts: readonly string[]): string {
+  const runs = texts.flatMap((text) => [...text.matchAll(/(?<![^\n]):{3,}/g)].map(([run]) => run.length));
+  return ":".repeat(1 + runs.reduce((longest, length) => Math.max(longest, length), 2));
+}
+
+interface Decoded {
+  readonly role: string;
+  readonly choice: number | undefined;
+  readonly value: unknown;
+}
+
+function decode(text: string): Decoded | undefined {
+  const lineEnd = text.indexOf("\n");
+  const [, fence, role, choice, json] = HEADER.exec(lineEnd < 0 ? text : text.slice(0, lineEnd)) ?? [];
+  if (fence === undefined || role === undefined) return undefined;
+  const [first = "", ...blocks] = text.split(`\n${fence} `);
+  try {
+    let value: unknown = JSON.parse(json ?? "{}");
+    if (lineEnd >= 0 && first.length > lineEnd) value = put(value, "/content", first.slice(lineEnd + 1));
+    for (const block of blocks) {
+      const [pointer = "", ...lines] = block.split("\n");
+      value = put(value, JSON.parse(`"${pointer}"`), lines.join("\n"));
+    }
+    return { role, choice: choice === undefined ? undefined : Number(choice), value };
+  } catch {
+    return undefined; // somebody's own text that begins like ours
+  }
+}
+
+/** Set the string at a JSON Pointer. The text may be hostile: own properties only, never through a prototype. */
+function put(root: unknown, pointer: string, text: string): unknown {
+  const keys = pointer.split("/").map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
+  const last = keys.pop();
+  if (last === undefined || keys.length === 0) return text;
+  let parent = root;
+  for (const key of keys.slice(1)) {
+    parent = Object.getOwnPropertyDescriptor(parent, key)?.value;
+  }
+  Object.defineProperty(parent, last, { value: text, enumerable: true, writable: true, configurable: true });
+  return root;
+}
