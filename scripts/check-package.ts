@@ -38,7 +38,10 @@ async function main({ TraceLogger, wrapOpenAI, parseTrace, isTraceLoggerError },
 `;
 
 try {
-  const tarball = join(folder, run(root, "npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", folder).trim());
+  const tarball = join(
+    folder,
+    run(root, "npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", folder).trim(),
+  );
   console.log(run(root, "npx", "publint", "run", tarball, "--strict"));
   console.log(run(root, "npx", "attw", tarball, "--profile", "node16"));
   const project = mkdtempSync(join(folder, "project-"));

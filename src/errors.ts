@@ -38,6 +38,8 @@ export type DeliveryErrorCode =
   | "poison"
   /** `logTrace` after `close`, or not delivered when `close` ran out of time. */
   | "closed"
+  /** The process ended at once while the trace waited in memory. */
+  | "exit"
   /** The `redact` option threw, rejected or gave back something that is not a trace. Nothing was sent. */
   | "redact_failed";
 

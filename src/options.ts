@@ -67,6 +67,17 @@ export interface TraceLoggerOptions {
   readonly redact?: ((trace: Trace) => Trace | Promise<Trace>) | undefined;
   /** `false` switches the logger off: every call is skipped. @default true, unless `TRACELOGGER_DISABLED` is set to anything but 0 or false */
   readonly enabled?: boolean | undefined;
+  /**
+   * On SIGTERM and SIGINT: `close` the logger, then let the signal end the process as it would have. Off by default, since
+   * a listener changes what signals do.
+   * @default false
+   */
+  readonly handleSignals?: boolean | undefined;
+  /**
+   * For platforms that freeze a process between requests: called with a promise whenever there is something to deliver,
+   * which resolves when nothing is pending any more. Vercel: `waitUntil` of `@vercel/functions`.
+   */
+  readonly waitUntil?: ((promise: Promise<unknown>) => void) | undefined;
   /** Told of every lost trace, once, with the trace. When absent, the first loss is printed to stderr in one line. */
   readonly onLoss?: ((loss: TraceLoss) => void) | undefined;
   /** Told what the delivery goes through: backing off, held, recovered, …. When absent, a `held` endpoint is printed to stderr once. */
@@ -107,11 +118,13 @@ const schema = z.strictObject({
   sampleRate: z._default(z.number().check(z.minimum(0), z.maximum(1)), 1),
   redact: z.optional(callback),
   enabled: z._default(z.boolean(), true),
+  handleSignals: z._default(z.boolean(), false),
+  waitUntil: z.optional(callback),
   onLoss: z.optional(callback),
   onEvent: z.optional(callback),
 });
 
-type Callbacks = Pick<TraceLoggerOptions, "fetch" | "redact" | "onLoss" | "onEvent">;
+type Callbacks = Pick<TraceLoggerOptions, "fetch" | "redact" | "waitUntil" | "onLoss" | "onEvent">;
 
 /** The options with every default filled in. */
 export type ResolvedOptions = Readonly<Omit<z.output<typeof schema>, keyof Callbacks>> & Callbacks;
@@ -125,6 +138,7 @@ const EXPECTED: Readonly<Record<string, string>> = {
   overflow: '"reject-newest" or "drop-oldest"',
   sampleRate: "a number from 0 to 1",
   enabled: "true or false",
+  handleSignals: "true or false",
   maxWaitMs: "a whole number of milliseconds from 0",
   timeoutMs: "a whole number of milliseconds from 1",
   maxAgeMs: "a whole number of milliseconds from 1",

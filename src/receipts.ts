@@ -20,6 +20,8 @@ export const LOSS_REASONS = [
   "poison",
   /** `logTrace` after `close`, or not delivered when `close` ran out of time. */
   "closed",
+  /** The process ended at once (`process.exit`, an uncaught exception) with the trace in memory. */
+  "exit",
 ] as const;
 
 /** One word for why a trace was lost. */

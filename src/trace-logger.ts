@@ -3,8 +3,8 @@ import { ChoicesNegotiation, decodeTrace } from "./delivery/choices-form.ts";
 import { Deferred, type DeferredWork } from "./delivery/deferred.ts";
 import { lazyAttempt, singlePosts } from "./delivery/deliver.ts";
 import { Dispatcher } from "./delivery/dispatcher.ts";
+import { type EndsWithProcess, finishOnSignals, forgetAtEnd, remindAtEnd } from "./delivery/exit.ts";
 import { Ledger, type Ticket } from "./delivery/ledger.ts";
-import { type EndsWithProcess, forgetAtEnd, remindAtEnd } from "./delivery/natural-end.ts";
 import { encodeChecked, type Prepared, prepare } from "./delivery/prepare.ts";
 import type { QueuedTrace } from "./delivery/queue.ts";
 import { DeliveryError, type DeliveryErrorCode } from "./errors.ts";
@@ -47,6 +47,7 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
   /** Accepted, and in the hands of an asynchronous `redact`. */
   readonly #redacting = new Map<Ticket, TraceInput>();
   readonly #whenReady: (() => void)[] = [];
+  readonly #whenIdle: (() => void)[] = [];
   #closing: Promise<FlushReport> | undefined;
   #isClosed = false;
   #endIsNear = false;
@@ -54,12 +55,13 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
   #requests = 0;
   #choicesLeftOut = 0;
   #hasPrinted = false;
+  #stopSignals: (() => void) | undefined;
 
   /** @throws {TraceLoggerError} `invalid_option` when an option has the wrong type or range. */
   constructor(options?: TraceLoggerOptions) {
     this.#options = resolveOptions(options);
     const { batch, maxConcurrency, maxAgeMs } = this.#options;
-    this.#ledger = new Ledger({ onLoss: (loss) => this.#tellLoss(loss), onIdle: () => forgetAtEnd(this) });
+    this.#ledger = new Ledger({ onLoss: (loss) => this.#tellLoss(loss), onIdle: () => this.#onIdle() });
     const attempt = lazyAttempt(this.#options);
     this.#dispatcher = new Dispatcher(
       { batch, maxConcurrency, maxAgeMs },
@@ -76,6 +78,7 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
         onEvent: (event) => this.#tellEvent(event),
       },
     );
+    if (this.#options.handleSignals) this.#stopSignals = finishOnSignals(() => this.close());
   }
 
   /**
@@ -145,6 +148,26 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
     await this.flush({ timeoutMs: NATURAL_END_TIMEOUT_MS });
   }
 
+  /** @internal Called when the process ends at once. */
+  leave(): void {
+    this.#deferred.runNow();
+    const { pending } = this.#ledger;
+    if (pending === 0) return;
+    if (!this.#options.onLoss) this.#print(`the process ended with ${pending} undelivered traces in memory.`);
+    this.#loseRest("exit", "The process ended before the trace was delivered.");
+  }
+
+  #onBusy(): void {
+    remindAtEnd(this);
+    const { waitUntil } = this.#options;
+    if (waitUntil) guard(() => waitUntil(new Promise<void>((resolve) => this.#whenIdle.push(resolve))));
+  }
+
+  #onIdle(): void {
+    forgetAtEnd(this);
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
   #skipReason(): SkippedReceipt["reason"] | null {
     const { enabled, sampleRate } = this.#options;
     if (!enabled) return "disabled";
@@ -157,10 +180,10 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
       settled(receipt);
     });
     if (this.#isClosed) {
-      this.#loseUnqueued(input, ticket, "logTrace was called after close().");
+      loseInput(input, ticket, { reason: "closed", message: "logTrace was called after close()." });
       return;
     }
-    remindAtEnd(this);
+    if (this.#ledger.pending === 1) this.#onBusy();
     const prepared = prepare(input, this.#options);
     if (!(prepared instanceof Promise)) {
       this.#enqueue(prepared, ticket);
@@ -184,11 +207,6 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
     const queued: QueuedTrace = { ...trace, failures: 0, deliveredAtFailure: -1 };
     if (this.#makeRoom(encoded.bytes)) this.#dispatcher.add(queued);
     else lose(queued, "queue_full", "The queue is full: see the `queue` option, and `ready()`.");
-  }
-
-  #loseUnqueued(input: TraceInput, ticket: Ticket, message: string): void {
-    const error = new DeliveryError(message, { code: "closed" });
-    ticket.lose({ id: null, reason: "closed", error }, () => input);
   }
 
   #makeRoom(bytes: number): boolean {
@@ -230,12 +248,18 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
     this.#isClosed = true;
     this.#dispatcher.expedite();
     const report = await this.#drain(passed);
-    const message = "Not delivered when close() ran out of time.";
-    const rest = this.#dispatcher.stop();
-    for (const trace of rest) lose(trace, "closed", message, report.lastError ?? undefined);
-    for (const [ticket, input] of this.#redacting) this.#loseUnqueued(input, ticket, message);
-    this.#redacting.clear();
+    this.#loseRest("closed", "Not delivered when close() ran out of time.");
+    this.#stopSignals?.();
     return { ...report, pending: 0, lost: report.lost + report.pending };
+  }
+
+  /** Ends all work, and reports everything that is pending lost. */
+  #loseRest(reason: "closed" | "exit", message: string): void {
+    const cause = this.#dispatcher.lastTrouble ?? undefined;
+    for (const trace of this.#dispatcher.stop()) lose(trace, reason, message, cause);
+    const redacting = [...this.#redacting];
+    this.#redacting.clear();
+    for (const [ticket, input] of redacting) loseInput(input, ticket, { reason, message });
   }
 
   #tellLoss(loss: TraceLoss): void {
@@ -271,6 +295,11 @@ function guard(callback: () => unknown): void {
 
 function lose(trace: QueuedTrace, code: DeliveryErrorCode & LossReason, message: string, cause?: unknown): void {
   trace.ticket.lose({ id: trace.id, reason: code, error: new DeliveryError(message, { code, cause }) }, trace.decode);
+}
+
+function loseInput(input: TraceInput, ticket: Ticket, why: { reason: "closed" | "exit"; message: string }): void {
+  const error = new DeliveryError(why.message, { code: why.reason });
+  ticket.lose({ id: null, reason: why.reason, error }, () => input);
 }
 
 async function withDeadline<T>(timeoutMs: number, work: (passed: Promise<void>) => Promise<T>): Promise<T> {

@@ -18,6 +18,7 @@ test("everything has a default", () => {
     maxAgeMs: 86_400_000,
     sampleRate: 1,
     enabled: true,
+    handleSignals: false,
   });
 });
 

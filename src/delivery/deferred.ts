@@ -20,6 +20,11 @@ export class Deferred {
     return this.#running.size === 0 ? null : Promise.all(this.#running);
   }
 
+  /** The last moment of the process: whatever can be built without waiting. */
+  runNow(): void {
+    this.#run();
+  }
+
   #run(): void {
     const works = this.#waiting;
     this.#waiting = [];
