@@ -1,0 +1,144 @@
+/** The endpoint: one function from a Request to a Response, which runs wherever `fetch` does. */
+import { TraceLoggerError } from "../errors.ts";
+import { tellFailure, tellSuccess } from "./answers.ts";
+import { type KeyCheck, keyCheck } from "./api-key.ts";
+import { Failure } from "./failure.ts";
+import { type KeptTrace, keepTrace } from "./keep.ts";
+import { type EndpointMode, MODES, type ModeRules } from "./modes.ts";
+import { listPage, storedEntry } from "./pages.ts";
+import { readBody } from "./read-body.ts";
+import { parseBody, receiveTrace, type TraceLimits } from "./receive.ts";
+import type { Store } from "./store.ts";
+
+/** What an endpoint is made of. */
+export interface EndpointOptions {
+  /** Where traces are kept: `fileStore(dir)`, or anything with the three methods of `Store`. */
+  readonly store: Store;
+  /** Which deployment to answer like. @default "proxy" */
+  readonly mode?: EndpointMode;
+  /**
+   * Keys of which a request must carry one in `x-api-key`, to store and to list. Share pages stay open to whoever has
+   * the link. @default none, and everyone may
+   */
+  readonly apiKeys?: readonly string[];
+  /** Longest request body in bytes, after decompression. @default 6291456, what a Lambda takes */
+  readonly maxRequestBytes?: number;
+  /** Most messages in one trace. @default 10000 */
+  readonly maxMessages?: number;
+  /** Deepest nesting of the JSON. @default 100 */
+  readonly maxDepth?: number;
+  /** Write a share page beside every trace, and answer with its URL? Without, the `url` is null. @default true */
+  readonly sharePages?: boolean;
+  /** What the URLs in answers begin with, where it is not the origin of the request. @example "https://traces.example/prod" */
+  readonly publicUrl?: string;
+  /** Called after every stored trace. What it throws is ignored. */
+  readonly onStored?: (stored: KeptTrace & { readonly url: string | null }) => void;
+  /** Called with what went wrong inside, which the sender is not told. What it throws is ignored. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/** Takes a request to the endpoint. Never rejects. */
+export type Endpoint = (request: Request) => Promise<Response>;
+
+interface Settings extends TraceLimits {
+  readonly options: EndpointOptions;
+  readonly rules: ModeRules;
+  readonly mayEnter: KeyCheck;
+  readonly maxRequestBytes: number;
+  readonly sharePages: boolean;
+}
+
+/** Where a POST is a trace: the root, and the stage of the published URL. */
+const INTAKE_PATHS = ["/", "/prod"];
+
+/**
+ * Make an endpoint.
+ *
+ * @throws {TraceLoggerError} `invalid_option` for a mode that does not exist, an empty key, or a limit that is none.
+ */
+export function createEndpoint(options: EndpointOptions): Endpoint {
+  const settings = resolve(options);
+  return async (request) => {
+    const response = await answer(request, settings).catch((error: unknown) => tell(error, settings));
+    response.headers.set("x-amzn-RequestId", crypto.randomUUID());
+    return response;
+  };
+}
+
+async function answer(request: Request, settings: Settings): Promise<Response> {
+  const url = new URL(request.url);
+  if (request.method === "POST") return intake(request, url, settings);
+  if (request.method !== "GET" && request.method !== "HEAD")
+    throw new Failure("wrong_method", "ValueError: POST a trace");
+  if (/^\/share\//.test(url.pathname)) return storedEntry(settings.options.store, url.pathname);
+  if (!/^\/(?:$|logs\/)/.test(url.pathname)) throw new Failure("wrong_path", "KeyError: Nothing is here");
+  await demandKey(request, settings);
+  return url.pathname === "/"
+    ? listPage(settings.options.store, url)
+    : storedEntry(settings.options.store, url.pathname);
+}
+
+async function intake(request: Request, url: URL, settings: Settings): Promise<Response> {
+  const { options, rules } = settings;
+  if (!INTAKE_PATHS.includes(url.pathname)) throw new Failure("wrong_path", "KeyError: Nothing takes traces here");
+  await demandKey(request, settings);
+  demandJson(request);
+  const text = await readBody(request, { ...rules, maxRequestBytes: settings.maxRequestBytes });
+  const trace = receiveTrace(parseBody(text, settings), rules, settings);
+  const kept = await keepTrace(options.store, trace, settings);
+  const stored = { ...kept, url: settings.sharePages ? `${options.publicUrl ?? url.origin}/${kept.key.page}` : null };
+  ignoringErrors(() => options.onStored?.(stored));
+  return tellSuccess(rules.style, stored.url);
+}
+
+async function demandKey(request: Request, { mayEnter }: Settings): Promise<void> {
+  if (!(await mayEnter(request))) throw new Failure("forbidden", "PermissionError: Missing or wrong x-api-key");
+}
+
+/** Also what keeps a page of a stranger from writing here: browsers ask before they send JSON to another origin. */
+function demandJson(request: Request): void {
+  const type = request.headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
+  if (type !== "application/json")
+    throw new Failure("unsupported_media", "ValueError: Send content-type: application/json");
+}
+
+function tell(error: unknown, { options, rules }: Settings): Response {
+  const failure =
+    error instanceof Failure ? error : new Failure("crash", "InternalError: A bug of ours", { cause: error });
+  if (failure.kind === "crash" || failure.kind === "storage") ignoringErrors(() => options.onError?.(failure.cause));
+  return tellFailure(rules.style, failure);
+}
+
+function ignoringErrors(callback: () => void): void {
+  try {
+    callback();
+  } catch {
+    // A callback of the host: its errors are not the sender's.
+  }
+}
+
+function resolve(options: EndpointOptions): Settings {
+  const { mode = "proxy", apiKeys = [], sharePages = true } = options;
+  if (!Object.hasOwn(MODES, mode)) throw invalidOption("mode", Object.keys(MODES).join(" or "));
+  if (apiKeys.some((key) => typeof key !== "string" || key === ""))
+    throw invalidOption("apiKeys", "strings that are not empty");
+  return {
+    options,
+    rules: MODES[mode],
+    mayEnter: keyCheck(apiKeys),
+    maxRequestBytes: limit("maxRequestBytes", options.maxRequestBytes, 6_291_456),
+    maxMessages: limit("maxMessages", options.maxMessages, 10_000),
+    maxDepth: limit("maxDepth", options.maxDepth, 100),
+    sharePages,
+  };
+}
+
+function limit(name: string, value: number | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (!Number.isInteger(value) || value < 1) throw invalidOption(name, "a whole number from 1");
+  return value;
+}
+
+function invalidOption(name: string, expected: string): TraceLoggerError {
+  return new TraceLoggerError(`createEndpoint: the option ${name} must be ${expected}.`, { code: "invalid_option" });
+}

@@ -1,0 +1,8 @@
+/** The endpoint itself, for those who run their own: `createEndpoint({ store })` takes a Request and gives a Response. */
+export { createEndpoint, type Endpoint, type EndpointOptions } from "./create-endpoint.ts";
+export { type FileStoreOptions, fileStore } from "./file-store.ts";
+export type { KeptTrace } from "./keep.ts";
+export { type TraceKey, traceKey } from "./key.ts";
+export type { EndpointMode } from "./modes.ts";
+export { sharePage } from "./share-page.ts";
+export type { Store, StoreEntry } from "./store.ts";

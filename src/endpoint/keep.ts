@@ -1,0 +1,61 @@
+/** Store one trace so that the same one twice is a success, and another one under its name is refused. */
+import type { Trace } from "../trace.ts";
+import { Failure } from "./failure.ts";
+import { type TraceKey, traceKey } from "./key.ts";
+import { sharePage } from "./share-page.ts";
+import type { Store } from "./store.ts";
+
+/** A trace that is in the store. */
+export interface KeptTrace {
+  readonly trace: Trace;
+  readonly key: TraceKey;
+  /** It was there already: the sender did not hear so the first time. */
+  readonly duplicate: boolean;
+}
+
+/**
+ * @throws {Failure} `conflict` when another trace has this fingerprint, day and id, `storage` when the store fails. In
+ *   both cases nothing that was stored is changed.
+ */
+export async function keepTrace(store: Store, trace: Trace, options: { sharePages: boolean }): Promise<KeptTrace> {
+  const key = await traceKey(trace);
+  const text = JSON.stringify(trace);
+  const taken = (await orFailure(store.put(key.json, text, "application/json"))) === "taken";
+  if (taken && !(await isStored(store, key.json, trace))) throw conflict();
+  // After the trace, and again when it is a duplicate: a sender who heard of a failed page repairs it by trying again.
+  if (options.sharePages) await orFailure(store.put(key.page, await sharePage(trace), "text/html; charset=utf-8"));
+  return { trace, key, duplicate: taken };
+}
+
+async function isStored(store: Store, key: string, trace: Trace): Promise<boolean> {
+  const stored = await orFailure(store.read(key));
+  if (stored === undefined) throw new Failure("storage", "StorageError: The trace went away while it was stored");
+  return canonical(JSON.parse(stored)) === canonical(trace);
+}
+
+/**
+ * What a trace says, whatever the order of its fields. `choices` is the same in both of its wire forms: a sender may
+ * have changed to the other form between two attempts.
+ */
+function canonical(trace: Partial<Trace>): string {
+  const choices = Array.isArray(trace.choices) ? { ...trace.choices } : trace.choices;
+  return JSON.stringify({ ...trace, choices }, (_, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+      : value,
+  );
+}
+
+function conflict(): Failure {
+  const message = "ValueError: Another trace with this system_fingerprint, day and id is stored; ids must be unique";
+  return new Failure("conflict", message);
+}
+
+async function orFailure<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    if (cause instanceof Failure) throw cause;
+    throw new Failure("storage", "StorageError: The trace could not be stored; try again", { cause });
+  }
+}

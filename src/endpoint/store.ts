@@ -1,0 +1,20 @@
+/** Where traces are kept: anything that can create an entry once, read it and list a folder can be a store. */
+export interface Store {
+  /**
+   * Create an entry, whole or not at all. Never overwrites: when the key is taken, what is there stays as it is and
+   * `"taken"` comes back, also when two calls race. Rejects when the storage fails.
+   */
+  put(key: string, content: string, contentType: string): Promise<"created" | "taken">;
+  /** The content of an entry; `undefined` when there is none. */
+  read(key: string): Promise<string | undefined>;
+  /** What lies directly under a prefix that ends in `/`, in no order; nothing when there is no such folder. */
+  list(prefix: string): AsyncIterable<StoreEntry>;
+}
+
+/** One line of a listing. */
+export interface StoreEntry {
+  /** The whole key; ends in `/` for a folder. */
+  readonly key: string;
+  /** When the entry was written, in Unix milliseconds; absent for folders. */
+  readonly modifiedMs?: number;
+}
