@@ -1,5 +1,6 @@
 /** The rooms and which way imports may point (README, "How it is built"). Run by `npm run lint`. */
-const client = "^src/(index|trace|trace-json-schema|options|errors|receipts|sink|trace-logger|transcript)\\.ts$|^src/(delivery|capture)/";
+const client =
+  "^src/(index|trace|trace-json-schema|options|errors|receipts|sink|trace-logger|transcript)\\.ts$|^src/(delivery|capture)/";
 
 module.exports = {
   forbidden: [

@@ -4,9 +4,21 @@ import { defineConfig, type Options } from "tsup";
 const library: Options = {
   entry: {
     index: "src/index.ts",
+    endpoint: "src/endpoint/index.ts",
+    "endpoint-node": "src/endpoint/node.ts",
   },
   target: "es2023",
   treeshake: true,
+};
+
+/** The command line: one file, its parser bundled, so that installing the SDK installs no parser. */
+const cli: Options = {
+  entry: { cli: "src/cli/main.ts" },
+  format: "esm",
+  target: "node22",
+  splitting: false,
+  treeshake: true,
+  banner: { js: "#!/usr/bin/env node" },
 };
 
 export default defineConfig([
@@ -14,4 +26,5 @@ export default defineConfig([
   { ...library, format: "esm", dts: true, splitting: true },
   // Whole files: `import()` from CommonJS does not work everywhere (Jest), and `require` does.
   { ...library, format: "cjs", dts: true, splitting: false },
+  cli,
 ]);

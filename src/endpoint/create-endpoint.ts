@@ -10,6 +10,12 @@ import { readBody } from "./read-body.ts";
 import { parseBody, receiveTrace, type TraceLimits } from "./receive.ts";
 import type { Store } from "./store.ts";
 
+/** A trace that is in the store, and where it can be looked at. */
+export interface StoredTrace extends KeptTrace {
+  /** Its share page; null where none are written. */
+  readonly url: string | null;
+}
+
 /** What an endpoint is made of. */
 export interface EndpointOptions {
   /** Where traces are kept: `fileStore(dir)`, or anything with the three methods of `Store`. */
@@ -32,7 +38,7 @@ export interface EndpointOptions {
   /** What the URLs in answers begin with, where it is not the origin of the request. @example "https://traces.example/prod" */
   readonly publicUrl?: string;
   /** Called after every stored trace. What it throws is ignored. */
-  readonly onStored?: (stored: KeptTrace & { readonly url: string | null }) => void;
+  readonly onStored?: (stored: StoredTrace) => void;
   /** Called with what went wrong inside, which the sender is not told. What it throws is ignored. */
   readonly onError?: (error: unknown) => void;
 }
@@ -69,9 +75,9 @@ async function answer(request: Request, settings: Settings): Promise<Response> {
   const url = new URL(request.url);
   if (request.method === "POST") return intake(request, url, settings);
   if (request.method !== "GET" && request.method !== "HEAD")
-    throw new Failure("wrong_method", "ValueError: POST a trace");
+    throw new Failure("wrong_method", "MethodNotAllowed: POST a trace");
   if (/^\/share\//.test(url.pathname)) return storedEntry(settings.options.store, url.pathname);
-  if (!/^\/(?:$|logs\/)/.test(url.pathname)) throw new Failure("wrong_path", "KeyError: Nothing is here");
+  if (!/^\/(?:$|logs\/)/.test(url.pathname)) throw new Failure("wrong_path", "NotFound: Nothing is here");
   await demandKey(request, settings);
   return url.pathname === "/"
     ? listPage(settings.options.store, url)
@@ -80,7 +86,7 @@ async function answer(request: Request, settings: Settings): Promise<Response> {
 
 async function intake(request: Request, url: URL, settings: Settings): Promise<Response> {
   const { options, rules } = settings;
-  if (!INTAKE_PATHS.includes(url.pathname)) throw new Failure("wrong_path", "KeyError: Nothing takes traces here");
+  if (!INTAKE_PATHS.includes(url.pathname)) throw new Failure("wrong_path", "NotFound: Nothing takes traces here");
   await demandKey(request, settings);
   demandJson(request);
   const text = await readBody(request, { ...rules, maxRequestBytes: settings.maxRequestBytes });
@@ -99,7 +105,7 @@ async function demandKey(request: Request, { mayEnter }: Settings): Promise<void
 function demandJson(request: Request): void {
   const type = request.headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
   if (type !== "application/json")
-    throw new Failure("unsupported_media", "ValueError: Send content-type: application/json");
+    throw new Failure("unsupported_media", "UnsupportedMediaType: Send content-type: application/json");
 }
 
 function tell(error: unknown, { options, rules }: Settings): Response {

@@ -29,7 +29,10 @@ export class Failure extends Error {
   /** The same in the words of the deployed function, where it has words of its own. */
   readonly asDeployed: string | undefined;
 
-  /** @param message `"<PythonExceptionName>: <text>"`, fit for strangers: no paths, no text of a trace. */
+  /**
+   * @param message `"<ExceptionName>: <text>"`, fit for strangers: no paths, no text of a trace. The names of Python's
+   *   own exceptions mean "never send this trace again", so whatever is not the trace's fault has another name.
+   */
   constructor(kind: FailureKind, message: string, options: { cause?: unknown; asDeployed?: string } = {}) {
     super(message, { cause: options.cause });
     this.kind = kind;

@@ -1,5 +1,5 @@
 /** The endpoint itself, for those who run their own: `createEndpoint({ store })` takes a Request and gives a Response. */
-export { createEndpoint, type Endpoint, type EndpointOptions } from "./create-endpoint.ts";
+export { createEndpoint, type Endpoint, type EndpointOptions, type StoredTrace } from "./create-endpoint.ts";
 export { type FileStoreOptions, fileStore } from "./file-store.ts";
 export type { KeptTrace } from "./keep.ts";
 export { type TraceKey, traceKey } from "./key.ts";

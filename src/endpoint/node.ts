@@ -1,6 +1,9 @@
 /** The endpoint as a server on `node:http`. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type Server } from "node:http";
+import { isIP } from "node:net";
 import { createEndpoint, type Endpoint, type EndpointOptions } from "./create-endpoint.ts";
+import { isLoopback } from "./loopback.ts";
+import { exchange } from "./node-exchange.ts";
 
 /** Where the server listens. */
 export interface ServerOptions {
@@ -23,20 +26,26 @@ export interface RunningServer {
 }
 
 /**
- * Serve an endpoint, made here from its options or handed over as `handler`. Resolves once it listens; rejects when
- * the port is taken or not allowed (`EADDRINUSE`, `EACCES`).
+ * Serve an endpoint, made here from its options or handed over as `handler`. Resolves once it listens; rejects with
+ * Node's error when the port is taken (`EADDRINUSE`) or not allowed (`EACCES`).
  */
 export async function startServer(
   options: ServerOptions & (EndpointOptions | { readonly handler: Endpoint }),
 ): Promise<RunningServer> {
   const { host = "127.0.0.1", port = 0, closeTimeoutMs = 10_000 } = options;
-  const handler = "handler" in options ? options.handler : createEndpoint(options);
-  const server = createServer(listener(handler));
+  const endpoint = "handler" in options ? options.handler : createEndpoint(options);
+  const handler = isLoopback(host) ? localNamesOnly(endpoint) : endpoint;
+  const server = createServer();
   // Longer than the idle time of usual clients and balancers, so that they close first: the other way round, a request
-  // meets a closing socket.
+  // meets a socket that is just closing.
   server.keepAliveTimeout = 75_000;
-  await listening(server, host, port);
   const close = closer(server, closeTimeoutMs);
+  server.on("request", (incoming, outgoing) => {
+    // What has become idle after `close` was called would else stay open for the whole idle time.
+    outgoing.once("close", () => server.listening || server.closeIdleConnections());
+    exchange(handler, incoming, outgoing);
+  });
+  await listening(server, host, port);
   return { ...addressOf(server, host), close, [Symbol.asyncDispose]: close };
 }
 
@@ -52,7 +61,7 @@ function listening(server: Server, host: string, port: number): Promise<void> {
 function addressOf(server: Server, host: string): { url: string; port: number } {
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
-  const reachable = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
+  const reachable = { "0.0.0.0": "127.0.0.1", "::": "::1" }[host] ?? host;
   return { url: `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`, port };
 }
 
@@ -64,39 +73,22 @@ function closer(server: Server, closeTimeoutMs: number): () => Promise<void> {
       server.close(() => {
         clearTimeout(cut);
         resolve();
-      });
-      server.closeIdleConnections();
+      }); // ends idle connections, too
     });
-  return () => (closed ??= start());
-}
-
-function listener(handler: Endpoint): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
-  return (incoming, outgoing) => {
-    respond(handler, incoming, outgoing).catch(() => outgoing.destroy());
+  return () => {
+    closed ??= start();
+    return closed;
   };
 }
 
-async function respond(handler: Endpoint, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-  const response = await handler(toRequest(incoming, outgoing));
-  outgoing.writeHead(response.status, [...response.headers].flat());
-  outgoing.end(Buffer.from(await response.arrayBuffer()));
-}
-
-function toRequest(incoming: IncomingMessage, _outgoing: ServerResponse): Request {
-  const chunks = incoming.iterator({ destroyOnReturn: false });
-  return new Request(`http://${incoming.headers.host}${incoming.url}`, {
-    method: incoming.method ?? "GET",
-    headers: Object.entries(incoming.headersDistinct).flatMap(([n, v]) =>
-      (v ?? []).map((x): [string, string] => [n, x]),
-    ),
-    ...(incoming.method === "POST" && {
-      body: new ReadableStream({
-        pull: async (controller) => {
-          const next = await chunks.next();
-          next.done ? controller.close() : controller.enqueue(next.value);
-        },
-      }),
-      duplex: "half" as const,
-    }),
-  });
+/**
+ * A web page of a stranger can make its own host name point to 127.0.0.1 and then read what a server there shows
+ * ("DNS rebinding"). Its requests carry that name.
+ */
+function localNamesOnly(endpoint: Endpoint): Endpoint {
+  return async (request) => {
+    const name = new URL(request.url).hostname.replace(/^\[|\]$/g, "");
+    if (isIP(name) !== 0 || /(?:^|\.)localhost$/.test(name)) return endpoint(request);
+    return Response.json({ message: "Misdirected Request" }, { status: 421 });
+  };
 }

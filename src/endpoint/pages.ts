@@ -29,7 +29,7 @@ function listItem({ key, modifiedMs = 0 }: StoreEntry) {
 export async function storedEntry(store: Store, pathname: string): Promise<Response> {
   const key = pathname.slice(1);
   const content = isTraceKey(key) ? await store.read(key) : undefined;
-  if (content === undefined) throw new Failure("wrong_path", "KeyError: No such trace");
+  if (content === undefined) throw new Failure("wrong_path", "NotFound: No such trace");
   return key.endsWith(".html") ? htmlResponse(content) : secured(content, { "content-type": "application/json" });
 }
 

@@ -16,7 +16,7 @@ export async function readBody(request: Request, limits: BodyLimits): Promise<st
   if (encoding !== "identity" && !compressed) {
     throw new Failure(
       "unsupported_media",
-      `ValueError: Send the body ${limits.gzip ? "as it is or in gzip" : "as it is"}`,
+      `UnsupportedMediaType: Send the body ${limits.gzip ? "as it is or in gzip" : "as it is"}`,
     );
   }
   if (Number(request.headers.get("content-length")) > limits.maxRequestBytes) throw tooLarge(limits);
@@ -71,5 +71,5 @@ function withoutStreamErrors(compressed: boolean): (error: unknown) => never {
 }
 
 function tooLarge({ maxRequestBytes }: BodyLimits): Failure {
-  return new Failure("too_large", `ValueError: The body is longer than ${maxRequestBytes} bytes`);
+  return new Failure("too_large", `RequestTooLarge: The body is longer than ${maxRequestBytes} bytes`);
 }

@@ -1,7 +1,8 @@
 /** From the body of a request to a trace that is worth keeping. */
 import * as z from "zod/mini";
 import { TraceValidationError } from "../errors.ts";
-import { parseTrace, publishedTraceSchema, type Trace } from "../trace.ts";
+import { publishedTraceSchema } from "../published-contract.ts";
+import { parseTrace, type Trace } from "../trace.ts";
 import { asDeployed } from "./as-deployed.ts";
 import { Failure } from "./failure.ts";
 import { nestingDepth } from "./json-depth.ts";

@@ -1,12 +1,43 @@
-/** A stored trace as one HTML file for people. */
+/** A stored trace as one HTML file for people: nothing outside it, nothing of the trace can run in it. */
 import type { Trace } from "../trace.ts";
-import { html, renderPage } from "./html.ts";
+import { type Html, html, renderPage } from "./html.ts";
+import { shownMessages } from "./share-message.ts";
+import { COPY_SCRIPT, SHARE_STYLE } from "./share-style.ts";
 
-/** The whole page, nothing outside it. */
+/** The page of a trace: who said what, the model, the time, the tokens, and the whole trace as JSON. */
 export async function sharePage(trace: Trace): Promise<string> {
-  return renderPage({
-    title: `${trace.model}, ${trace.id}`,
-    style: "body{font:16px system-ui}",
-    body: html`<h1>${trace.model}</h1>${trace.messages.map((m) => html`<h2>${m.role}</h2><div>${m.content}</div>`)}`,
-  });
+  const body = html`<header>
+<h1>${trace.model || "(no model)"}</h1>
+<dl>${facts(trace).map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+</header>
+<main>
+${shownMessages(trace.messages)}
+</main>
+<details class="json">
+<summary>The trace as JSON <button type="button" id="copy" hidden>Copy</button></summary>
+<pre id="json">${JSON.stringify(trace, null, 2)}</pre>
+</details>`;
+  return renderPage({ title: `${trace.model} · ${trace.id}`, style: SHARE_STYLE, script: COPY_SCRIPT, body });
+}
+
+function facts(trace: Trace): (readonly [string, string | Html])[] {
+  const time = new Date(trace.created * 1000).toISOString();
+  const tokens = tokenFact(trace.usage);
+  return [
+    ["Time", html`<time datetime="${time}">${time.replace("T", " ").replace(".000Z", " UTC")}</time>`],
+    ...(tokens === undefined ? [] : [["Tokens", tokens] as const]),
+    ["Messages", String(trace.messages.length)],
+    ...(trace.system_fingerprint === trace.model ? [] : [["Fingerprint", trace.system_fingerprint] as const]),
+    ["Id", trace.id],
+  ];
+}
+
+/** `usage` is open-ended: chat completions, responses and others name their counts differently. */
+function tokenFact(usage: Trace["usage"]): string | undefined {
+  const count = (...names: string[]) => names.map((name) => usage?.[name]).find((value) => typeof value === "number");
+  const input = count("prompt_tokens", "input_tokens");
+  const output = count("completion_tokens", "output_tokens");
+  const total = count("total_tokens");
+  if (input === undefined && output === undefined) return total === undefined ? undefined : String(total);
+  return `${input ?? "?"} in, ${output ?? "?"} out`;
 }

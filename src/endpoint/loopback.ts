@@ -1,0 +1,6 @@
+import { isIP } from "node:net";
+
+/** Can only this machine reach what listens there? */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}

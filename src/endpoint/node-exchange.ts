@@ -1,0 +1,89 @@
+/** One exchange over `node:http`, told in Requests and Responses: streamed both ways, with back-pressure and aborts. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+
+/** How long a sender may keep sending after it was answered, before the connection is cut, in milliseconds. */
+const DISCARD_TIMEOUT_MS = 5_000;
+
+type Handler = (request: Request) => Promise<Response>;
+
+/** `fetch` demands it for streamed bodies; TypeScript's DOM types do not know it yet. */
+interface StreamedRequestInit extends RequestInit {
+  readonly duplex: "half";
+}
+
+/** Answer one request. Whatever goes wrong ends as a 500 that says nothing, or as a closed connection. */
+export async function exchange(handler: Handler, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+  try {
+    const request = toRequest(incoming, abortedWith(outgoing));
+    const response = request === undefined ? plain(400, "Bad Request") : await handler(request);
+    await send(response, incoming, outgoing);
+  } catch {
+    // Half an answer must not look like a whole one.
+    if (outgoing.headersSent) outgoing.destroy();
+    else await send(plain(500, "Internal server error"), incoming, outgoing).catch(() => outgoing.destroy());
+  }
+}
+
+function plain(status: number, message: string): Response {
+  return Response.json({ message }, { status });
+}
+
+/** Fires when the caller has gone before the answer was whole. */
+function abortedWith(outgoing: ServerResponse): AbortSignal {
+  const controller = new AbortController();
+  outgoing.once("close", () => {
+    if (!outgoing.writableFinished) controller.abort();
+  });
+  return controller.signal;
+}
+
+/** `undefined` when the request line or the host is none that a URL can be made of. */
+function toRequest(incoming: IncomingMessage, signal: AbortSignal): Request | undefined {
+  const { method = "GET", url = "/" } = incoming;
+  // Joined as text: `new URL("//other/path", base)` would take the path for a host.
+  const target = `http://${incoming.headers.host ?? "localhost"}${url}`;
+  if (!url.startsWith("/") || !URL.canParse(target)) return undefined;
+  const headers = new Headers();
+  for (const [name, values = []] of Object.entries(incoming.headersDistinct)) {
+    for (const value of values) headers.append(name, value);
+  }
+  if (method === "GET" || method === "HEAD") return new Request(target, { method, headers, signal });
+  const init: StreamedRequestInit = { method, headers, signal, body: bodyOf(incoming), duplex: "half" };
+  return new Request(target, init);
+}
+
+/** Pulled chunk by chunk. Cancelling leaves the socket alone: the answer still has to go through it. */
+function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
+  const chunks = incoming.iterator({ destroyOnReturn: false });
+  return new ReadableStream(
+    {
+      pull: async (controller) => {
+        const { done, value } = await chunks.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: async () => {
+        await chunks.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+async function send(response: Response, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+  // An answer before the end of the request (413, 403): the connection cannot be used again.
+  if (!incoming.complete) outgoing.setHeader("connection", "close");
+  for (const [name, value] of response.headers) outgoing.appendHeader(name, value);
+  outgoing.statusCode = response.status;
+  if (response.body === null || incoming.method === "HEAD") outgoing.end();
+  else await pipeline(Readable.from(response.body), outgoing);
+  if (!incoming.complete) discard(incoming);
+}
+
+/** Closing at once would reset the connection under a sender that is still sending, and it would never see the answer. */
+function discard(incoming: IncomingMessage): void {
+  const cut = setTimeout(() => incoming.destroy(), DISCARD_TIMEOUT_MS);
+  incoming.once("close", () => clearTimeout(cut)).resume();
+}
