@@ -32,7 +32,8 @@ function className(path: string): "Trace" | "Message" {
 function wrongValue({ path, got }: TraceIssue): string {
   if (path === "created") return `ValueError: Invalid timestamp: ${got.replace(/^the number /, "")}`;
   if (path === "messages") return `AssertionError: Messages must be ${got === "a list of 0" ? "non-empty" : "a list"}`;
-  if (path.startsWith("choices")) return "AssertionError: Choices must be a list of objects";
+  if (path.startsWith("choices"))
+    return `AssertionError: Choices must be a list${got.startsWith("a list") ? " of objects" : ""}`;
   if (path.endsWith(".role")) return "ValueError: Invalid role";
   return `TypeError: Invalid value for ${path === "" ? "the trace" : path}`;
 }

@@ -1,0 +1,162 @@
+import { execFileSync } from "node:child_process";
+import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { fileStore, type Store } from "../../src/endpoint/index.ts";
+import { filesUnder, temporaryFolder, testEndpoint, told, trace } from "./support.ts";
+
+const KEY = "logs/olmo-2/20240504/trace-1.json";
+
+async function listed(store: Store, prefix: string): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of store.list(prefix)) keys.push(key);
+  return keys.sort();
+}
+
+describe("a folder as a store", () => {
+  test.each([{ fsync: false }, { fsync: true }])("creates, reads and lists with %o", async (options) => {
+    const store = fileStore(join(await temporaryFolder(), "made/when/needed"), options);
+    expect(await listed(store, "logs/")).toEqual([]);
+    expect(await store.read(KEY)).toBeUndefined();
+    expect(await store.put(KEY, "ü", "text/plain")).toBe("created");
+    expect(await store.read(KEY)).toBe("ü");
+    expect(await listed(store, "logs/")).toEqual(["logs/olmo-2/"]);
+    expect(await listed(store, "logs/olmo-2/20240504/")).toEqual([KEY]);
+  });
+
+  test("never overwrites, also when many write at once", async () => {
+    const folder = await temporaryFolder();
+    const outcomes = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => fileStore(folder).put(KEY, `content ${index}`, "text/plain")),
+    );
+    expect(outcomes.filter((outcome) => outcome === "created")).toHaveLength(1);
+    expect(await readFile(join(folder, KEY), "utf8")).toBe(`content ${outcomes.indexOf("created")}`);
+    expect(await filesUnder(folder)).toEqual([KEY]);
+  });
+
+  test("drafts that a crash left behind are not listed", async () => {
+    const folder = await temporaryFolder();
+    const store = fileStore(folder);
+    await store.put(KEY, "{}", "application/json");
+    await writeFile(join(folder, "logs/olmo-2/20240504/.draft-1"), "half a tr");
+    expect(await listed(store, "logs/olmo-2/20240504/")).toEqual([KEY]);
+  });
+
+  test.each(["../outside.json", "logs/../../outside.json", "logs/.draft-1", "/etc/passwd", "logs//x", "logs/a\0b"])(
+    "the key %j is refused by the store itself",
+    async (key) => {
+      const store = fileStore(join(await temporaryFolder(), "store"));
+      const work = async () => store.put(key, "x", "text/plain");
+      await expect(work()).rejects.toThrow("not a key of this store");
+    },
+  );
+});
+
+const HOSTILE = [
+  "../../../../tmp/escape",
+  "..",
+  ".",
+  "a/b",
+  "a\\b",
+  "nul\0byte",
+  "x".repeat(2000),
+  "CON",
+  "con",
+  "trailing.",
+  "ümlaut",
+  "u\u0308mlaut",
+  "\ud800",
+  "‮evil",
+  " ",
+  "C:\\Windows",
+  "%2e%2e%2f",
+];
+
+test("hostile ids and fingerprints stay in the folder, each in a file of its own", async () => {
+  const { folder, post, get } = await testEndpoint();
+  for (const name of HOSTILE) {
+    const answer = await post(trace({ id: name, system_fingerprint: name }));
+    expect(answer.status).toBe(200);
+    const { url } = (await told(answer))[1] as { url: string };
+    expect((await get(new URL(url).pathname)).status).toBe(200);
+  }
+  const files = await filesUnder(folder);
+  expect(new Set(files.map((file) => file.toLowerCase())).size).toBe(2 * HOSTILE.length);
+  expect(files.every((file) => /^(?:logs|share)\/[^/]+\/20240504\/[^/]+\.(?:json|html)$/.test(file))).toBe(true);
+});
+
+const STORAGE_FAILURE = [
+  503,
+  { outcome: "failure", error: "StorageError: The trace could not be stored; try again", url: null },
+];
+
+describe("when the disk does not play along, the sender hears so and the endpoint lives on", () => {
+  test("a file lies where the folder should be", async () => {
+    const folder = join(await temporaryFolder(), "store");
+    await writeFile(folder, "in the way");
+    const { post } = await testEndpoint({ store: fileStore(folder) });
+    expect(await told(await post(trace()))).toEqual(STORAGE_FAILURE);
+    await rm(folder);
+    expect((await post(trace())).status).toBe(200);
+  });
+
+  test("the folder is deleted in between: it is made again", async () => {
+    const { folder, post, get } = await testEndpoint();
+    await post(trace());
+    await rm(folder, { recursive: true });
+    expect((await get(`/${KEY}`)).status).toBe(404);
+    expect((await get("/")).status).toBe(200);
+    expect((await post(trace())).status).toBe(200);
+  });
+
+  test("the page could not be written: sending the trace again repairs it", async () => {
+    const { folder, post, get } = await testEndpoint();
+    await writeFile(join(folder, "share"), "in the way");
+    expect(await told(await post(trace()))).toEqual(STORAGE_FAILURE);
+    await rm(join(folder, "share"));
+    expect((await post(trace())).status).toBe(200);
+    expect((await get("/share/olmo-2/20240504/trace-1.html")).status).toBe(200);
+  });
+
+  // Root may write everywhere, so the read-only and the full disk are real mounts.
+  const mayMount = canMount();
+
+  test.skipIf(!mayMount)("the disk is full (a small tmpfs; skipped where mounting is not allowed)", async () => {
+    const disk = await mounted("size=64k");
+    const { post } = await testEndpoint({ store: fileStore(disk) });
+    const large = trace({ messages: [{ role: "user", content: "x".repeat(200_000) }] });
+    expect(await told(await post(large))).toEqual(STORAGE_FAILURE);
+    expect(await filesUnder(disk)).toEqual([]);
+    expect((await post(trace({ id: "small" }))).status).toBe(200);
+  });
+
+  test.skipIf(!mayMount)("the disk is read-only (skipped where mounting is not allowed)", async () => {
+    const disk = await mounted("ro,size=64k");
+    const { post } = await testEndpoint({ store: fileStore(disk) });
+    expect(await told(await post(trace()))).toEqual(STORAGE_FAILURE);
+  });
+
+  test.skipIf(process.getuid?.() === 0)("the folder may not be written to (skipped for root, who may)", async () => {
+    const folder = await temporaryFolder();
+    await chmod(folder, 0o555);
+    const { post } = await testEndpoint({ store: fileStore(folder) });
+    expect(await told(await post(trace()))).toEqual(STORAGE_FAILURE);
+  });
+});
+
+function canMount(): boolean {
+  try {
+    execFileSync("unshare", ["--mount", "true"], { stdio: "ignore" });
+    return process.getuid?.() === 0;
+  } catch {
+    return false;
+  }
+}
+
+async function mounted(options: string): Promise<string> {
+  const disk = join(await temporaryFolder(), "disk");
+  await mkdir(disk);
+  execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", disk]);
+  onTestFinished(() => void execFileSync("umount", [disk]));
+  return disk;
+}
