@@ -24,6 +24,12 @@ function render(part: Part): string {
 const TRICKS =
   /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200b\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
 
+/** JSON in which those marks stand as escapes: visible, and still the same value. */
+export function visibleJson(value: unknown): string {
+  const text = JSON.stringify(value, null, 2) ?? String(value);
+  return text.replace(TRICKS, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 /** Fit for text and for quoted attributes. Invisible marks become visible as `[U+202E]`. */
 export function escapeHtml(text: string): string {
   return text

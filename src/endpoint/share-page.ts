@@ -1,7 +1,7 @@
 /** A stored trace as one HTML file for people: nothing outside it, nothing of the trace can run in it. */
 import type { Trace } from "../trace.ts";
-import { type Html, html, renderPage } from "./html.ts";
-import { shownMessages } from "./share-message.ts";
+import { type Html, html, renderPage, visibleJson } from "./html.ts";
+import { messageCard } from "./share-message.ts";
 import { COPY_SCRIPT, SHARE_STYLE } from "./share-style.ts";
 
 /** The page of a trace: who said what, the model, the time, the tokens, and the whole trace as JSON. */
@@ -11,11 +11,11 @@ export async function sharePage(trace: Trace): Promise<string> {
 <dl>${facts(trace).map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
 </header>
 <main>
-${shownMessages(trace.messages)}
+${trace.messages.map((message) => messageCard(message))}
 </main>
 <details class="json">
 <summary>The trace as JSON <button type="button" id="copy" hidden>Copy</button></summary>
-<pre id="json">${JSON.stringify(trace, null, 2)}</pre>
+<pre id="json">${visibleJson(trace)}</pre>
 </details>`;
   return renderPage({ title: `${trace.model} · ${trace.id}`, style: SHARE_STYLE, script: COPY_SCRIPT, body });
 }
