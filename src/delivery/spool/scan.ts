@@ -42,6 +42,20 @@ export class FileWindow {
     return this.#buffer.subarray(from, Math.min(from + wanted, this.#filled));
   }
 
+  /** Where `needle` next stands at or after `from`; nothing when it does not before `end`. */
+  find(needle: Buffer, from: number, end: number): number | undefined {
+    for (let at = from; at + needle.length <= end; ) {
+      const buffered = this.#start + this.#filled - at; // first what is here already: a search may stop every few bytes
+      const length = at >= this.#start && buffered >= needle.length ? buffered : windowBytes;
+      const bytes = this.view(at, length, end);
+      const found = bytes.indexOf(needle);
+      if (found >= 0) return at + found;
+      if (bytes.length < needle.length) return undefined;
+      at += bytes.length - needle.length + 1; // it may straddle two windows
+    }
+    return undefined;
+  }
+
   close(): void {
     this.#io.close(this.#fd);
   }
@@ -90,19 +104,9 @@ function recordAt(file: FileWindow, offset: number, end: number): { record: Spoo
 }
 
 function nextRecordAfter(file: FileWindow, offset: number, end: number): number | undefined {
-  for (let at = offset + 1; at < end; ) {
-    const bytes = file.view(at, windowBytes, end);
-    if (bytes.length < magic.length) return undefined;
-    const found = bytes.indexOf(magic);
-    if (found < 0) {
-      at += bytes.length - magic.length + 1; // the magic may straddle two windows
-    } else if (recordAt(file, at + found, end) !== undefined) {
-      return at + found;
-    } else {
-      at += found + 1;
-    }
-  }
-  return undefined;
+  let at = file.find(magic, offset + 1, end);
+  while (at !== undefined && recordAt(file, at, end) === undefined) at = file.find(magic, at + 1, end);
+  return at;
 }
 
 function isTorn(head: Buffer, remaining: number): boolean {
