@@ -36,16 +36,6 @@ module.exports = {
       from: { path: "^src/", pathNot: "^src/delivery/attempt\\.ts$" },
       to: { path: "node_modules/ky/|^src/delivery/attempt\\.ts$", dependencyTypesNot: ["type-only"] },
     },
-    {
-      name: "no-node-imports-in-what-index-reaches",
-      comment: "The core runs on Node, Bun, Deno, workers and the edge. What needs node: is loaded on demand.",
-      severity: "error",
-      from: { path: "^src/index\\.ts$" },
-      to: {
-        reachable: true,
-        path: "^(node:)?(fs|http|https|path|os|crypto|worker_threads|async_hooks|zlib|util|url|stream|events|child_process|process|buffer|module|net|tls)(/|$)",
-      },
-    },
   ],
   options: {
     doNotFollow: { path: "node_modules" },

@@ -4,6 +4,7 @@ import { defineConfig, type Options } from "tsup";
 const library: Options = {
   entry: {
     index: "src/index.ts",
+    spool: "src/delivery/spool/spool.ts",
     endpoint: "src/endpoint/index.ts",
     "endpoint-node": "src/endpoint/node.ts",
   },
@@ -25,6 +26,6 @@ export default defineConfig([
   // Split, so that what is loaded on demand stays apart from what an import costs.
   { ...library, format: "esm", dts: true, splitting: true },
   // Whole files: `import()` from CommonJS does not work everywhere (Jest), and `require` does.
-  { ...library, format: "cjs", dts: true, splitting: false },
+  { ...library, format: "cjs", dts: true, splitting: false, treeshake: false, shims: true },
   cli,
 ]);

@@ -40,6 +40,8 @@ export type DeliveryErrorCode =
   | "closed"
   /** The process ended at once while the trace waited in memory. */
   | "exit"
+  /** The trace stood only on disk and was destroyed there. */
+  | "spool_lost"
   /** The `redact` option threw, rejected or gave back something that is not a trace. Nothing was sent. */
   | "redact_failed";
 

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import type { SpoolSetting } from "./delivery/open-spool.ts";
 import { TraceLoggerError } from "./errors.ts";
 import type { TraceLoggerEvent, TraceLoss } from "./receipts.ts";
 import type { Trace } from "./trace.ts";
@@ -50,14 +51,30 @@ export interface TraceLoggerOptions {
         readonly maxTraces?: number | undefined;
         /** Bytes of JSON. @default 67_108_864 (64 MiB) */
         readonly maxBytes?: number | undefined;
-        /** `reject-newest` loses the new trace, `drop-oldest` the one that waits longest. @default "reject-newest" */
-        readonly overflow?: "reject-newest" | "drop-oldest" | undefined;
+        /**
+         * `reject-newest` loses the new trace, `drop-oldest` the one that waits longest, `wait` keeps the new one outside the
+         * queue until there is room: for callers who await `logTrace` or `ready()`, since that is not bounded. With a spool
+         * the disk comes first, and this holds only when it cannot take the trace.
+         * @default "reject-newest"
+         */
+        readonly overflow?: "reject-newest" | "drop-oldest" | "wait" | undefined;
       }
     | undefined;
   /** Largest trace, in bytes of JSON. Lambda takes 6,291,456 with its own wrapping. @default 6_000_000 */
   readonly maxTraceBytes?: number | undefined;
-  /** Milliseconds after which an undelivered trace is given up and reported lost. @default 86_400_000 (24 h) */
+  /**
+   * Milliseconds after which an undelivered trace in memory is given up and reported lost. For traces on disk the spool's
+   * own `maxAgeMs` holds (7 days).
+   * @default 86_400_000 (24 h)
+   */
   readonly maxAgeMs?: number | undefined;
+  /**
+   * A folder on a local disk (or an object with its `dir` and limits): every trace is written there before `logTrace`
+   * returns, and what this process does not deliver, the next one does. Node only. All processes that deliver to the
+   * same endpoint may share one folder.
+   * @default none: traces wait in memory only
+   */
+  readonly spool?: SpoolSetting | undefined;
   /** Share of traces that are logged, 0 to 1. @default 1 */
   readonly sampleRate?: number | undefined;
   /**
@@ -109,13 +126,14 @@ const schema = z.strictObject({
     z.strictObject({
       maxTraces: z._default(atLeastOne, 10_000),
       maxBytes: z._default(atLeastOne, 64 * 1024 * 1024),
-      overflow: z._default(z.enum(["reject-newest", "drop-oldest"]), "reject-newest"),
+      overflow: z._default(z.enum(["reject-newest", "drop-oldest", "wait"]), "reject-newest"),
     }),
     {},
   ),
   maxTraceBytes: z._default(atLeastOne, 6_000_000),
   maxAgeMs: z._default(atLeastOne, 24 * 60 * 60_000),
   sampleRate: z._default(z.number().check(z.minimum(0), z.maximum(1)), 1),
+  spool: z.optional(z.union([text, z.looseObject({ dir: text })])),
   redact: z.optional(callback),
   enabled: z._default(z.boolean(), true),
   handleSignals: z._default(z.boolean(), false),
@@ -124,7 +142,7 @@ const schema = z.strictObject({
   onEvent: z.optional(callback),
 });
 
-type Callbacks = Pick<TraceLoggerOptions, "fetch" | "redact" | "waitUntil" | "onLoss" | "onEvent">;
+type Callbacks = Pick<TraceLoggerOptions, "fetch" | "spool" | "redact" | "waitUntil" | "onLoss" | "onEvent">;
 
 /** The options with every default filled in. */
 export type ResolvedOptions = Readonly<Omit<z.output<typeof schema>, keyof Callbacks>> & Callbacks;
@@ -135,7 +153,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   headers: "an object of strings",
   batch: "an object",
   queue: "an object",
-  overflow: '"reject-newest" or "drop-oldest"',
+  overflow: '"reject-newest", "drop-oldest" or "wait"',
+  spool: "a folder, or an object with `dir`",
   sampleRate: "a number from 0 to 1",
   enabled: "true or false",
   handleSignals: "true or false",

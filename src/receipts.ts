@@ -1,4 +1,5 @@
 /** What the logger tells its caller: one receipt a trace, one report a flush, and the running totals. */
+import type { SpoolEvent } from "./delivery/spool/events.ts";
 import type { TraceLoggerError } from "./errors.ts";
 import type { Trace } from "./trace.ts";
 
@@ -22,13 +23,15 @@ export const LOSS_REASONS = [
   "closed",
   /** The process ended at once (`process.exit`, an uncaught exception) with the trace in memory. */
   "exit",
+  /** It stood only on disk, and was destroyed there. */
+  "spool_lost",
 ] as const;
 
 /** One word for why a trace was lost. */
 export type LossReason = (typeof LOSS_REASONS)[number];
 
 /** What became of one `logTrace` call. */
-export type TraceReceipt = DeliveredReceipt | LostReceipt | SkippedReceipt;
+export type TraceReceipt = DeliveredReceipt | SpooledReceipt | LostReceipt | SkippedReceipt;
 
 /** The endpoint has stored the trace. */
 export interface DeliveredReceipt {
@@ -38,6 +41,12 @@ export interface DeliveredReceipt {
   readonly url: string | null;
   /** Fields that this endpoint does not take and that were left out of what was stored; what they say stands in `messages`. */
   readonly leftOut: readonly "choices"[];
+}
+
+/** The trace stands on disk, and no longer in memory: it is delivered later, by this process or the next. */
+export interface SpooledReceipt {
+  readonly status: "spooled";
+  readonly id: string;
 }
 
 /** The trace will not arrive. */
@@ -83,14 +92,18 @@ export interface TraceLoggerStats {
   /** Calls of `logTrace` that were not skipped. */
   readonly accepted: number;
   readonly delivered: number;
-  /** Waiting, in flight or being redacted. */
+  /** Waiting (in memory or on disk), in flight or being redacted. Traces that dead processes left count once they are read. */
   readonly pending: number;
+  /** Those of the pending ones that stand only on disk. */
+  readonly spooled: number;
   readonly lost: Readonly<Record<LossReason, number>>;
   /** Calls that were skipped: disabled, or sampled out. Not part of `accepted`. */
   readonly skipped: number;
   /** POST requests sent. */
   readonly requests: number;
-  /** Bytes of the pending traces. */
+  /** Traces in the memory queue, those in flight included. */
+  readonly inQueue: number;
+  /** Bytes of the traces in the memory queue. */
   readonly pendingBytes: number;
   /** Traces that this endpoint stored without their `choices`. */
   readonly choicesLeftOut: number;
@@ -106,5 +119,7 @@ export type TraceLoggerEvent =
   | { readonly type: "held"; readonly error: TraceLoggerError; readonly retryInMs: number }
   /** Traces pass again. */
   | { readonly type: "recovered" }
+  /** What the disk spool went through: degraded, full, adopted, …. */
+  | { readonly type: "spool"; readonly event: SpoolEvent }
   /** What form of `choices` this endpoint takes has been found out. */
   | { readonly type: "choices_form"; readonly form: "object" | "list" | "none" };

@@ -1,17 +1,12 @@
-import { monotonicMs } from "./delivery/alarm.ts";
-import { ChoicesNegotiation, decodeTrace } from "./delivery/choices-form.ts";
+import { withDeadline } from "./delivery/deadline.ts";
 import { Deferred, type DeferredWork } from "./delivery/deferred.ts";
-import { lazyAttempt, singlePosts } from "./delivery/deliver.ts";
-import { Dispatcher } from "./delivery/dispatcher.ts";
+import { lazyAttempt } from "./delivery/deliver.ts";
+import { Delivery } from "./delivery/delivery.ts";
 import { type EndsWithProcess, finishOnSignals, forgetAtEnd, remindAtEnd } from "./delivery/exit.ts";
-import { Ledger, type Ticket } from "./delivery/ledger.ts";
-import { encodeChecked, type Prepared, prepare } from "./delivery/prepare.ts";
-import type { QueuedTrace } from "./delivery/queue.ts";
-import { DeliveryError, type DeliveryErrorCode } from "./errors.ts";
+import { spoolOpener } from "./delivery/open-spool.ts";
 import { type ResolvedOptions, resolveOptions, type TraceLoggerOptions } from "./options.ts";
 import type {
   FlushReport,
-  LossReason,
   SkippedReceipt,
   TraceLoggerEvent,
   TraceLoggerStats,
@@ -40,49 +35,34 @@ const READY_BELOW = 0.75;
  */
 export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDisposable {
   readonly #options: ResolvedOptions;
-  readonly #ledger: Ledger;
-  readonly #dispatcher: Dispatcher;
-  readonly #negotiation = new ChoicesNegotiation();
+  readonly #delivery: Delivery;
   readonly #deferred = new Deferred();
-  /** Accepted, and in the hands of an asynchronous `redact`. */
-  readonly #redacting = new Map<Ticket, TraceInput>();
-  readonly #whenReady: (() => void)[] = [];
-  readonly #whenIdle: (() => void)[] = [];
+  readonly #stopSignals: () => void;
+  #whenReady: (() => void)[] = [];
+  #whenIdle: (() => void)[] = [];
   #closing: Promise<FlushReport> | undefined;
   #isClosed = false;
+  #isBusy = false;
   #endIsNear = false;
   #skipped = 0;
-  #requests = 0;
-  #choicesLeftOut = 0;
   #hasPrinted = false;
-  #stopSignals: (() => void) | undefined;
 
   /** @throws {TraceLoggerError} `invalid_option` when an option has the wrong type or range. */
   constructor(options?: TraceLoggerOptions) {
     this.#options = resolveOptions(options);
-    const { batch, maxConcurrency, maxAgeMs } = this.#options;
-    this.#ledger = new Ledger({ onLoss: (loss) => this.#tellLoss(loss), onIdle: () => this.#onIdle() });
-    const attempt = lazyAttempt(this.#options);
-    this.#dispatcher = new Dispatcher(
-      { batch, maxConcurrency, maxAgeMs },
-      {
-        deliver: singlePosts({
-          attempt: (json, signal) => {
-            this.#requests++;
-            return attempt(json, signal);
-          },
-          negotiation: this.#negotiation,
-          onForm: (form) => this.#tellEvent({ type: "choices_form", form }),
-        }),
-        parcel: () => ({ maxTraces: 1, maxBytes: Number.POSITIVE_INFINITY }),
-        onEvent: (event) => this.#tellEvent(event),
-      },
-    );
-    if (this.#options.handleSignals) this.#stopSignals = finishOnSignals(() => this.close());
+    this.#delivery = new Delivery(this.#options, {
+      attempt: lazyAttempt(this.#options),
+      openSpool: spoolOpener(this.#options.spool),
+      onLoss: (loss) => this.#tellLoss(loss),
+      onEvent: (event) => this.#tellEvent(event),
+      onSettled: () => this.#onSettled(),
+    });
+    this.#stopSignals = this.#options.handleSignals ? finishOnSignals(() => this.close()) : () => {};
   }
 
   /**
-   * Log one conversation. The input is copied before this returns: changing it afterwards changes nothing.
+   * Log one conversation. The input is copied before this returns: changing it afterwards changes nothing. With a spool
+   * it is also on disk by then.
    *
    * The promise settles when the fate of the trace is known, which may take as long as an outage; there is no need to
    * await it. Never throws, never rejects.
@@ -93,7 +73,11 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
       this.#skipped++;
       return Promise.resolve<SkippedReceipt>({ status: "skipped", reason: skipped });
     }
-    return new Promise((resolve) => this.#accept(input, resolve));
+    return new Promise((resolve) => {
+      if (this.#isClosed) this.#delivery.refuse(input, resolve);
+      else this.#delivery.accept(input, resolve);
+      if (!this.#isBusy && this.#delivery.pending > 0) this.#onBusy();
+    });
   }
 
   /** @internal Built-in capture hands over the work of building a trace; see `deferTrace` in sink.ts. */
@@ -105,13 +89,18 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
    * Wait until every trace that was accepted before this call has been delivered or lost, at most `timeoutMs`.
    * Overlapping calls each wait for their own. What is still pending then stays queued.
    */
-  async flush(options: WaitOptions = {}): Promise<FlushReport> {
-    return withDeadline(options.timeoutMs ?? FLUSH_TIMEOUT_MS, (passed) => this.#drain(passed));
+  flush(options: WaitOptions = {}): Promise<FlushReport> {
+    return withDeadline(options.timeoutMs ?? FLUSH_TIMEOUT_MS, async (passed) => {
+      const building = this.#deferred.finish();
+      // Not awaited when there is nothing to build: the watermark is then exactly where flush was called.
+      if (building) await Promise.race([building, passed]);
+      return this.#delivery.drain(passed);
+    });
   }
 
   /**
-   * Take no more traces, deliver what there is for at most `timeoutMs`, then report the rest lost. Later calls get the
-   * report of the first.
+   * Take no more traces, deliver what there is for at most `timeoutMs`, then leave the rest on disk or report it lost.
+   * Later calls get the report of the first.
    */
   close(options: WaitOptions = {}): Promise<FlushReport> {
     this.#closing ??= withDeadline(options.timeoutMs ?? CLOSE_TIMEOUT_MS, (passed) => this.#close(passed));
@@ -125,20 +114,13 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
 
   /** Resolves when there is room for more: await it between traces to log no faster than the endpoint takes. */
   ready(): Promise<void> {
-    if (this.#hasRoom(READY_BELOW)) return Promise.resolve();
+    if (this.#delivery.hasRoom(READY_BELOW)) return Promise.resolve();
     return new Promise((resolve) => this.#whenReady.push(resolve));
   }
 
   /** A snapshot. Always: `accepted = delivered + pending + (sum of lost)`. */
   get stats(): TraceLoggerStats {
-    return {
-      ...this.#ledger.totals,
-      skipped: this.#skipped,
-      requests: this.#requests,
-      pendingBytes: this.#dispatcher.load.bytes,
-      choicesLeftOut: this.#choicesLeftOut,
-      gate: this.#dispatcher.phase,
-    };
+    return { ...this.#delivery.stats, skipped: this.#skipped };
   }
 
   /** @internal Called when the process has nothing else left to do. */
@@ -151,115 +133,46 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
   /** @internal Called when the process ends at once. */
   leave(): void {
     this.#deferred.runNow();
-    const { pending } = this.#ledger;
-    if (pending === 0) return;
-    if (!this.#options.onLoss) this.#print(`the process ended with ${pending} undelivered traces in memory.`);
-    this.#loseRest("exit", "The process ended before the trace was delivered.");
+    const { lost: before } = this.stats;
+    const wasPrinted = this.#hasPrinted;
+    this.#hasPrinted = true; // one line for all of them
+    this.#delivery.stop("exit", "The process ended before the trace was delivered.");
+    this.#hasPrinted = wasPrinted;
+    const lost = this.stats.lost.exit - before.exit;
+    if (lost > 0 && !this.#options.onLoss) this.#print(`the process ended with ${lost} undelivered traces in memory.`);
+  }
+
+  async #close(passed: Promise<void>): Promise<FlushReport> {
+    const building = this.#deferred.finish();
+    if (building) await Promise.race([building, passed]);
+    this.#isClosed = true;
+    this.#delivery.expedite();
+    const report = await this.#delivery.drain(passed);
+    this.#delivery.stop("closed", "Not delivered when close() ran out of time.");
+    this.#stopSignals();
+    forgetAtEnd(this);
+    return { ...report, pending: 0, lost: report.lost + report.pending };
   }
 
   #onBusy(): void {
+    this.#isBusy = true;
     remindAtEnd(this);
     const { waitUntil } = this.#options;
     if (waitUntil) guard(() => waitUntil(new Promise<void>((resolve) => this.#whenIdle.push(resolve))));
   }
 
-  #onIdle(): void {
+  #onSettled(): void {
+    if (this.#whenReady.length > 0 && this.#delivery.hasRoom(READY_BELOW)) this.#whenReady = release(this.#whenReady);
+    if (!this.#isBusy || this.#delivery.pending > 0) return;
+    this.#isBusy = false;
     forgetAtEnd(this);
-    for (const resolve of this.#whenIdle.splice(0)) resolve();
+    this.#whenIdle = release(this.#whenIdle);
   }
 
   #skipReason(): SkippedReceipt["reason"] | null {
     const { enabled, sampleRate } = this.#options;
     if (!enabled) return "disabled";
     return sampleRate < 1 && Math.random() >= sampleRate ? "sampled_out" : null;
-  }
-
-  #accept(input: TraceInput, settled: (receipt: TraceReceipt) => void): void {
-    const ticket = this.#ledger.accept((receipt) => {
-      this.#afterSettling(receipt);
-      settled(receipt);
-    });
-    if (this.#isClosed) {
-      loseInput(input, ticket, { reason: "closed", message: "logTrace was called after close()." });
-      return;
-    }
-    if (this.#ledger.pending === 1) this.#onBusy();
-    const prepared = prepare(input, this.#options);
-    if (!(prepared instanceof Promise)) {
-      this.#enqueue(prepared, ticket);
-      return;
-    }
-    this.#redacting.set(ticket, input);
-    void prepared.then((later) => {
-      if (this.#redacting.delete(ticket)) this.#enqueue(later, ticket);
-    });
-  }
-
-  #enqueue(prepared: Prepared, ticket: Ticket): void {
-    const encoded =
-      "loss" in prepared ? prepared : encodeChecked(prepared.trace, this.#negotiation.accepted, this.#options);
-    if ("loss" in encoded) {
-      ticket.lose(encoded.loss, () => encoded.trace);
-      return;
-    }
-    const decode = () => decodeTrace(encoded.json);
-    const trace = { ...encoded, ticket, decode, refused: new Set<never>(), acceptedAtMs: monotonicMs() };
-    const queued: QueuedTrace = { ...trace, failures: 0, deliveredAtFailure: -1 };
-    if (this.#makeRoom(encoded.bytes)) this.#dispatcher.add(queued);
-    else lose(queued, "queue_full", "The queue is full: see the `queue` option, and `ready()`.");
-  }
-
-  #makeRoom(bytes: number): boolean {
-    while (!this.#hasRoom(1, bytes)) {
-      const evicted = this.#options.queue.overflow === "drop-oldest" ? this.#dispatcher.evictOldest() : undefined;
-      if (!evicted) return false;
-      lose(evicted, "queue_full", "Dropped to make room for a newer trace: see `queue.overflow`.");
-    }
-    return true;
-  }
-
-  #hasRoom(share: number, moreBytes = 0): boolean {
-    const { traces, bytes } = this.#dispatcher.load;
-    const { maxTraces, maxBytes } = this.#options.queue;
-    return traces < maxTraces * share && bytes + moreBytes <= maxBytes * share;
-  }
-
-  #afterSettling(receipt: TraceReceipt): void {
-    if (receipt.status === "delivered") this.#choicesLeftOut += receipt.leftOut.length;
-    if (this.#whenReady.length === 0 || !this.#hasRoom(READY_BELOW)) return;
-    for (const resolve of this.#whenReady.splice(0)) resolve();
-  }
-
-  async #drain(passed: Promise<void>): Promise<FlushReport> {
-    const release = this.#dispatcher.hold();
-    const building = this.#deferred.finish();
-    // Not awaited when there is nothing to build: the watermark is then exactly where flush was called.
-    if (building) await Promise.race([building, passed]);
-    const watch = this.#ledger.watch();
-    this.#dispatcher.cut();
-    await Promise.race([watch.done, passed]);
-    release();
-    const { delivered, pending, lost } = watch.counts;
-    return { delivered, pending, spooled: 0, lost, lastError: this.#dispatcher.lastTrouble };
-  }
-
-  async #close(passed: Promise<void>): Promise<FlushReport> {
-    await Promise.race([this.#deferred.finish(), passed]);
-    this.#isClosed = true;
-    this.#dispatcher.expedite();
-    const report = await this.#drain(passed);
-    this.#loseRest("closed", "Not delivered when close() ran out of time.");
-    this.#stopSignals?.();
-    return { ...report, pending: 0, lost: report.lost + report.pending };
-  }
-
-  /** Ends all work, and reports everything that is pending lost. */
-  #loseRest(reason: "closed" | "exit", message: string): void {
-    const cause = this.#dispatcher.lastTrouble ?? undefined;
-    for (const trace of this.#dispatcher.stop()) lose(trace, reason, message, cause);
-    const redacting = [...this.#redacting];
-    this.#redacting.clear();
-    for (const [ticket, input] of redacting) loseInput(input, ticket, { reason, message });
   }
 
   #tellLoss(loss: TraceLoss): void {
@@ -283,6 +196,11 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
   }
 }
 
+function release(waiting: readonly (() => void)[]): [] {
+  for (const resolve of waiting) resolve();
+  return [];
+}
+
 /** A user's callback must not break delivery, whatever it does. */
 function guard(callback: () => unknown): void {
   try {
@@ -290,26 +208,5 @@ function guard(callback: () => unknown): void {
     if (result instanceof Promise) result.catch(() => {});
   } catch {
     // The host's own mistake, in its own callback: there is nobody to tell but the host.
-  }
-}
-
-function lose(trace: QueuedTrace, code: DeliveryErrorCode & LossReason, message: string, cause?: unknown): void {
-  trace.ticket.lose({ id: trace.id, reason: code, error: new DeliveryError(message, { code, cause }) }, trace.decode);
-}
-
-function loseInput(input: TraceInput, ticket: Ticket, why: { reason: "closed" | "exit"; message: string }): void {
-  const error = new DeliveryError(why.message, { code: why.reason });
-  ticket.lose({ id: null, reason: why.reason, error }, () => input);
-}
-
-async function withDeadline<T>(timeoutMs: number, work: (passed: Promise<void>) => Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const passed = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  try {
-    return await work(passed);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -55,7 +55,7 @@ describe("a bad option is refused: which, what was expected, what came", () => {
     [
       "an unknown policy",
       { queue: { overflow: "explode" } },
-      /`queue\.overflow`: expected "reject-newest" or "drop-oldest", got string/,
+      /`queue\.overflow`: expected "reject-newest", "drop-oldest" or "wait", got string/,
     ],
     ["a rate above one", { sampleRate: 1.5 }, /`sampleRate`: expected a number from 0 to 1, got 1\.5/],
     ["an endpoint that is no URL", { endpoint: "example.com" }, /`endpoint`: expected an http\(s\) URL/],

@@ -35,6 +35,12 @@ export function decodeTrace(json: string): Trace {
   return JSON.parse(json) as Trace; // our own encoding of a parsed trace
 }
 
+/** The form in which a trace was written. */
+export function formOf(json: string): ChoicesForm {
+  const { choices } = decodeTrace(json);
+  return choices === undefined ? "absent" : Array.isArray(choices) ? "list" : "object";
+}
+
 /** Which forms an endpoint takes, learned from what it accepted. One per logger. */
 export class ChoicesNegotiation {
   #accepted: NegotiatedForm = "object";

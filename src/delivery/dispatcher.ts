@@ -96,6 +96,12 @@ export class Dispatcher {
     this.cut();
   }
 
+  /** How many of the waiting and flying traces are such? */
+  count(test: (trace: QueuedTrace) => boolean): number {
+    const flying = [...this.#inFlight.values()].flat().filter(test).length;
+    return flying + this.#queue.count(test);
+  }
+
   /** The oldest waiting trace, to make room for a newer one. */
   evictOldest(): QueuedTrace | undefined {
     return this.#queue.takeOldest();
@@ -204,7 +210,7 @@ export class Dispatcher {
   }
 
   #isExpired(trace: QueuedTrace, nowMs: number): boolean {
-    return nowMs - trace.acceptedAtMs > this.#options.maxAgeMs;
+    return nowMs > trace.expiresAtMs;
   }
 
   #loseExpired(trace: QueuedTrace): void {

@@ -1,12 +1,12 @@
 /** Counts what happens to every accepted trace, settles its caller exactly once, and is the one door for losses. */
-import type { TraceLoggerError } from "../errors.ts";
+import { DeliveryError, type TraceLoggerError } from "../errors.ts";
 import { LOSS_REASONS, type LossReason, type TraceLoss, type TraceReceipt } from "../receipts.ts";
 
 export interface LedgerHooks {
   /** Told of every loss once. */
   readonly onLoss: (loss: TraceLoss) => void;
-  /** The last pending trace was settled. */
-  readonly onIdle: () => void;
+  /** Told whenever a trace has left the memory. */
+  readonly onSettled: () => void;
 }
 
 /** One accepted trace in the ledger. The first call settles it; later ones do nothing. */
@@ -16,30 +16,44 @@ export interface Ticket {
     loss: { readonly id: string | null; readonly reason: LossReason; readonly error: TraceLoggerError },
     trace: () => unknown,
   ): void;
+  /** It stands on disk, and no longer in memory. It stays pending. */
+  spool(id: string): void;
 }
 
 /** What became of the traces that were pending when the watch began. */
 export interface Watch {
-  /** Resolves when none of them is pending any more. */
+  /** Resolves when all of them are delivered or lost. */
   readonly done: Promise<void>;
   readonly counts: { readonly delivered: number; readonly lost: number; readonly pending: number };
 }
 
 interface OpenWatch {
+  /** Traces accepted before it: their number, and the place in the order on disk of those that are there. */
   readonly mark: number;
+  readonly diskMark: number;
   delivered: number;
   lost: number;
   pending: number;
   readonly resolve: () => void;
 }
 
+/** A trace's place in the order of acceptance, or in the order on disk; none for what dead processes left. */
+interface Place {
+  readonly number?: number;
+  diskNumber?: number;
+}
+
 export class Ledger {
   readonly #hooks: LedgerHooks;
   readonly #watches = new Set<OpenWatch>();
   #accepted = 0;
-  #pending = 0;
+  #numbers = 0;
+  #inMemory = 0;
   #delivered = 0;
   readonly #lost: Record<LossReason, number>;
+  /** Traces of ours that stood only on disk, ever, and how many of these have been read back since. */
+  #spooled = 0;
+  #readBack = 0;
 
   constructor(hooks: LedgerHooks) {
     this.#hooks = hooks;
@@ -47,39 +61,48 @@ export class Ledger {
     this.#lost = Object.fromEntries(LOSS_REASONS.map((reason) => [reason, 0])) as Record<LossReason, number>;
   }
 
-  get delivered(): number {
-    return this.#delivered;
+  get pending(): number {
+    return this.#inMemory + this.onDisk;
   }
 
-  get pending(): number {
-    return this.#pending;
+  get inMemory(): number {
+    return this.#inMemory;
+  }
+
+  /** Traces of ours that stand only on disk. */
+  get onDisk(): number {
+    return this.#spooled - this.#readBack;
   }
 
   get totals() {
-    return { accepted: this.#accepted, delivered: this.#delivered, pending: this.#pending, lost: { ...this.#lost } };
+    return {
+      accepted: this.#accepted,
+      delivered: this.#delivered,
+      pending: this.pending,
+      spooled: this.onDisk,
+      lost: { ...this.#lost },
+    };
   }
 
   accept(settled: (receipt: TraceReceipt) => void): Ticket {
-    const number = ++this.#accepted;
-    this.#pending++;
-    let open = true;
-    const settle = (receipt: TraceReceipt, count: () => void): void => {
-      if (!open) return;
-      open = false;
-      this.#pending--;
-      count();
-      settled(receipt);
-      this.#tellWatches(number, receipt.status === "delivered" ? "delivered" : "lost");
-      if (this.#pending === 0) this.#hooks.onIdle();
-    };
-    return {
-      deliver: (receipt) => settle({ status: "delivered", ...receipt }, () => this.#delivered++),
-      lose: (loss, trace) =>
-        settle({ status: "lost", ...loss }, () => {
-          this.#lost[loss.reason]++;
-          this.#hooks.onLoss({ ...loss, trace: trace() });
-        }),
-    };
+    this.#accepted++;
+    return this.#open({ number: ++this.#numbers }, settled);
+  }
+
+  /** A trace comes back from disk: one of ours, or one that a dead process left, which is accepted only now. */
+  readBack(from: "ours" | "adopted"): Ticket {
+    if (from === "ours") return this.#open({ diskNumber: ++this.#readBack }, () => {});
+    this.#accepted++;
+    return this.#open({}, () => {});
+  }
+
+  /** Traces of ours on disk were destroyed there: nothing is left of them but their number. */
+  loseOnDisk(count: number, cause: unknown): void {
+    const message = `${count} traces were destroyed on disk: look into the spool's \`bad\` folder for remains.`;
+    const error = new DeliveryError(message, { code: "spool_lost", cause });
+    for (let i = 0; i < count; i++) {
+      this.readBack("ours").lose({ id: null, reason: "spool_lost", error }, () => null);
+    }
   }
 
   /** Watch everything that is pending now: the watermark of a flush. */
@@ -88,20 +111,60 @@ export class Ledger {
     const done = new Promise<void>((resolvePromise) => {
       resolve = resolvePromise;
     });
-    const watch: OpenWatch = { mark: this.#accepted, delivered: 0, lost: 0, pending: this.#pending, resolve };
+    const marks = { mark: this.#numbers, diskMark: this.#spooled };
+    const watch: OpenWatch = { ...marks, delivered: 0, lost: 0, pending: this.pending, resolve };
     if (watch.pending === 0) resolve();
     else this.#watches.add(watch);
     return { done, counts: watch };
   }
 
-  #tellWatches(number: number, outcome: "delivered" | "lost"): void {
+  #open(place: Place, settled: (receipt: TraceReceipt) => void): Ticket {
+    this.#inMemory++;
+    let isOpen = true;
+    const close = (): boolean => {
+      const wasOpen = isOpen;
+      isOpen = false;
+      if (wasOpen) this.#inMemory--;
+      return wasOpen;
+    };
+    return {
+      deliver: (receipt) => {
+        if (!close()) return;
+        this.#delivered++;
+        settled({ status: "delivered", ...receipt });
+        this.#tell(place, "delivered");
+      },
+      lose: (loss, trace) => {
+        if (!close()) return;
+        this.#lost[loss.reason]++;
+        this.#hooks.onLoss({ ...loss, trace: trace() });
+        settled({ status: "lost", ...loss });
+        this.#tell(place, "lost");
+      },
+      spool: (id) => {
+        if (!close()) return;
+        this.#spooled++;
+        settled({ status: "spooled", id });
+        this.#tell(place, "spooled");
+      },
+    };
+  }
+
+  #tell(place: Place, outcome: "delivered" | "lost" | "spooled"): void {
     for (const watch of this.#watches) {
-      if (number > watch.mark) continue;
-      watch[outcome]++;
+      if (!isWatched(place, watch)) continue;
+      // Gone to disk under the eyes of a watch (an asynchronous `redact`): it is safe, and no longer waited for.
+      if (outcome !== "spooled") watch[outcome]++;
       watch.pending--;
       if (watch.pending > 0) continue;
       this.#watches.delete(watch);
       watch.resolve();
     }
+    this.#hooks.onSettled();
   }
+}
+
+function isWatched({ number, diskNumber }: Place, watch: OpenWatch): boolean {
+  if (number !== undefined) return number <= watch.mark;
+  return diskNumber !== undefined && diskNumber <= watch.diskMark;
 }

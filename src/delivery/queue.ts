@@ -2,6 +2,7 @@
 import type { Trace } from "../trace.ts";
 import type { ChoicesForm } from "./choices-form.ts";
 import type { Ticket } from "./ledger.ts";
+import type { SpoolRef } from "./spool/spool.ts";
 
 /** A trace on its way: encoded once, sent as often as it takes. */
 export interface QueuedTrace {
@@ -13,7 +14,10 @@ export interface QueuedTrace {
   readonly form: ChoicesForm;
   /** Forms in which the endpoint refused this trace. */
   readonly refused: Set<ChoicesForm>;
-  readonly acceptedAtMs: number;
+  /** When it is given up, by the clock of alarm.ts. */
+  readonly expiresAtMs: number;
+  /** Where it stands on disk, `null` when only in memory. */
+  readonly ref: SpoolRef | null;
   /** Times it failed while others passed; see the poison rule in dispatcher.ts. */
   failures: number;
   /** Deliveries of the logger when it failed last. */
@@ -82,6 +86,10 @@ export class TraceQueue {
     return this.#due.shift() ?? this.#filling.shift();
   }
 
+  count(test: (trace: QueuedTrace) => boolean): number {
+    return this.#due.count(test) + this.#filling.count(test);
+  }
+
   /** Takes out every trace for which `test` holds. */
   remove(test: (trace: QueuedTrace) => boolean): QueuedTrace[] {
     return [...this.#due.remove(test), ...this.#filling.remove(test)];
@@ -120,6 +128,10 @@ class Fifo {
       this.#head = 0;
     }
     return first;
+  }
+
+  count(test: (trace: QueuedTrace) => boolean): number {
+    return this.#items.reduce((sum, trace) => sum + (trace && test(trace) ? 1 : 0), 0);
   }
 
   remove(test: (trace: QueuedTrace) => boolean): QueuedTrace[] {

@@ -25,6 +25,7 @@ afterEach(() => {
 
 /** A dispatcher over a `deliver` that answers by script, and a log of what happened in which millisecond. */
 function setUp(answer: (trace: QueuedTrace) => Delivery | Promise<Delivery>, options = {}, whole?: () => Delivery[]) {
+  const { maxAgeMs } = { maxAgeMs: 86_400_000, ...options };
   const startMs = monotonicMs();
   const log: string[] = [];
   const note = (what: string) => log.push(`${Math.round(monotonicMs() - startMs)} ${what}`);
@@ -53,10 +54,15 @@ function setUp(answer: (trace: QueuedTrace) => Delivery | Promise<Delivery>, opt
       bytes: 2,
       form: "absent",
       refused: new Set(),
-      acceptedAtMs: monotonicMs(),
+      expiresAtMs: monotonicMs() + maxAgeMs,
+      ref: null,
       failures: 0,
       deliveredAtFailure: -1,
-      ticket: { deliver: () => note(`delivered ${id}`), lose: ({ reason }) => note(`lost ${id} ${reason}`) },
+      ticket: {
+        deliver: () => note(`delivered ${id}`),
+        lose: ({ reason }) => note(`lost ${id} ${reason}`),
+        spool: () => note(`spooled ${id}`),
+      },
       decode: () => {
         throw new Error("not asked for here");
       },

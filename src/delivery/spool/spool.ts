@@ -53,6 +53,8 @@ export interface SpooledRecord extends SpoolRecord {
   readonly ref: SpoolRef;
   /** Older than `maxAgeMs`: not to be delivered; report it lost and acknowledge it. */
   readonly isExpired: boolean;
+  /** Left by a dead process, not appended by this one. */
+  readonly isAdopted: boolean;
 }
 
 /** How much stands on disk that nobody holds in memory. */
@@ -371,7 +373,13 @@ class DiskSpool implements Spool {
       segment.handedOut(found.end - readOffset);
       segment.readTo(found.end);
       const isExpired = this.#deps.now() - found.record.acceptedAtMs > this.#options.maxAgeMs;
-      return { ...found.record, body: found.record.body.slice(), ref: segment.refOf(readOffset), isExpired };
+      return {
+        ...found.record,
+        body: found.record.body.slice(),
+        ref: segment.refOf(readOffset),
+        isExpired,
+        isAdopted: segment.isAdopted,
+      };
     } catch (error) {
       this.#couldNotRead(segment, error);
       return undefined;

@@ -1,0 +1,281 @@
+/**
+ * Everything between `logTrace` and the endpoint, joined: prepare, keep (in memory, on disk), dispatch, settle. It knows
+ * an `Attempt`, not HTTP, and a `Spool`, not a file system.
+ */
+import { DeliveryError, type DeliveryErrorCode } from "../errors.ts";
+import type { FlushReport, LossReason, TraceLoggerEvent, TraceLoss, TraceReceipt } from "../receipts.ts";
+import { Alarm, monotonicMs } from "./alarm.ts";
+import type { Attempt } from "./attempt.ts";
+import { type ChoicesForm, ChoicesNegotiation, decodeTrace, formOf } from "./choices-form.ts";
+import { singlePosts } from "./deliver.ts";
+import { Dispatcher, type DispatcherOptions } from "./dispatcher.ts";
+import { Ledger, type Ticket } from "./ledger.ts";
+import { encodeChecked, type Prepared, type PrepareOptions, prepare } from "./prepare.ts";
+import type { QueuedTrace, QueueLimits } from "./queue.ts";
+import type { Spool, SpoolEvent, SpoolRef } from "./spool/spool.ts";
+
+export interface DeliveryOptions extends DispatcherOptions, PrepareOptions {
+  readonly queue: QueueLimits & { readonly overflow: "reject-newest" | "drop-oldest" | "wait" };
+}
+
+export interface DeliveryParts {
+  readonly attempt: Attempt;
+  readonly openSpool: ((onEvent: (event: SpoolEvent) => void) => Spool) | undefined;
+  readonly onLoss: (loss: TraceLoss) => void;
+  readonly onEvent: (event: TraceLoggerEvent) => void;
+  /** Told whenever a trace was delivered, lost or put on disk. */
+  readonly onSettled: () => void;
+}
+
+/** A trace that is written, and its caller. */
+interface Item {
+  readonly id: string;
+  readonly json: string;
+  readonly bytes: number;
+  readonly form: ChoicesForm;
+  readonly ticket: Ticket;
+  readonly ref: SpoolRef | null;
+}
+
+/** Read back from disk when the memory is less than half full, and looked for dead processes' leavings so often. */
+const REFILL_BELOW = 0.5;
+const LOOK_AROUND_MS = 15_000;
+
+export class Delivery {
+  readonly #options: DeliveryOptions;
+  readonly #parts: DeliveryParts;
+  readonly #ledger: Ledger;
+  readonly #dispatcher: Dispatcher;
+  readonly #negotiation = new ChoicesNegotiation();
+  /** Accepted, and in the hands of an asynchronous `redact`. */
+  readonly #redacting = new Map<Ticket, unknown>();
+  /** With `overflow: "wait"`: accepted, and outside the full queue. */
+  #outside: Item[] = [];
+  readonly #spool: Spool | undefined;
+  readonly #lookAround = new Alarm(() => this.#adopt());
+  #isStopped = false;
+  requests = 0;
+  choicesLeftOut = 0;
+
+  constructor(options: DeliveryOptions, parts: DeliveryParts) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#ledger = new Ledger({ onLoss: parts.onLoss, onSettled: () => this.#onSettled() });
+    const { attempt, onEvent } = parts;
+    const deliver = singlePosts({
+      attempt: (json, signal) => {
+        this.requests++;
+        return attempt(json, signal);
+      },
+      negotiation: this.#negotiation,
+      onForm: (form) => onEvent({ type: "choices_form", form }),
+    });
+    const parcel = () => ({ maxTraces: 1, maxBytes: Number.POSITIVE_INFINITY });
+    this.#dispatcher = new Dispatcher(options, { deliver, parcel, onEvent });
+    this.#spool = parts.openSpool?.((event) => this.#onSpoolEvent(event));
+    if (this.#spool) this.#lookAround.set(monotonicMs());
+  }
+
+  get stats() {
+    const { traces, bytes } = this.#dispatcher.load;
+    const gate = this.#dispatcher.phase;
+    const { requests, choicesLeftOut } = this;
+    return { ...this.#ledger.totals, requests, choicesLeftOut, gate, inQueue: traces, pendingBytes: bytes };
+  }
+
+  get pending(): number {
+    return this.#ledger.pending;
+  }
+
+  /** Takes one trace. `settled` is called once. */
+  accept(input: unknown, settled: (receipt: TraceReceipt) => void): void {
+    const ticket = this.#ledger.accept((receipt) => {
+      if (receipt.status === "delivered") this.choicesLeftOut += receipt.leftOut.length;
+      settled(receipt);
+    });
+    const prepared = prepare(input, this.#options);
+    if (!(prepared instanceof Promise)) {
+      this.#keep(prepared, ticket);
+      return;
+    }
+    this.#redacting.set(ticket, input);
+    void prepared.then((later) => {
+      if (this.#redacting.delete(ticket)) this.#keep(later, ticket);
+    });
+  }
+
+  /** Refuses one trace, because the logger is closed. */
+  refuse(input: unknown, settled: (receipt: TraceReceipt) => void): void {
+    loseInput(input, this.#ledger.accept(settled), { reason: "closed", message: "logTrace was called after close()." });
+  }
+
+  /** Is the queue less full than this share of its limits, with so much more in it? */
+  hasRoom(share: number, moreBytes = 0): boolean {
+    const { traces, bytes } = this.#dispatcher.load;
+    const { maxTraces, maxBytes } = this.#options.queue;
+    return traces < maxTraces * share && bytes + moreBytes <= maxBytes * share;
+  }
+
+  /** Deliver what is pending now, until `passed`. */
+  async drain(passed: Promise<void>): Promise<FlushReport> {
+    const release = this.#dispatcher.hold();
+    const watch = this.#ledger.watch();
+    this.#refill();
+    this.#dispatcher.cut();
+    await Promise.race([watch.done, passed]);
+    release();
+    const { delivered, lost, pending } = watch.counts;
+    const spooled = this.#spool ? Math.min(pending, this.#ledger.onDisk + this.#onDiskToo()) : 0;
+    return { delivered, lost, spooled, pending: pending - spooled, lastError: this.#dispatcher.lastTrouble };
+  }
+
+  /** A closed gate lets one request through at once: the last chance before a close. */
+  expedite(): void {
+    this.#dispatcher.expedite();
+  }
+
+  /** Ends all work at once, synchronously: what is on disk stays there, everything else is reported lost. */
+  stop(reason: "closed" | "exit", message: string): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#lookAround.set(Number.POSITIVE_INFINITY);
+    const cause = this.#dispatcher.lastTrouble ?? undefined;
+    for (const trace of this.#dispatcher.stop()) {
+      if (trace.ref === null) lose(trace, reason, message, cause);
+      else trace.ticket.spool(trace.id);
+    }
+    for (const item of this.#outside.splice(0)) lose(item, reason, message, cause);
+    const redacting = [...this.#redacting];
+    this.#redacting.clear();
+    for (const [ticket, input] of redacting) loseInput(input, ticket, { reason, message });
+    this.#spool?.close();
+  }
+
+  /** Traces that are in memory and on disk. */
+  #onDiskToo(): number {
+    return this.#dispatcher.count((trace) => trace.ref !== null);
+  }
+
+  #keep(prepared: Prepared, ticket: Ticket): void {
+    const encoded =
+      "loss" in prepared ? prepared : encodeChecked(prepared.trace, this.#negotiation.accepted, this.#options);
+    if ("loss" in encoded) {
+      ticket.lose(encoded.loss, () => encoded.trace);
+      return;
+    }
+    const isRoom = this.hasRoom(1, encoded.bytes);
+    const ref = this.#writeAhead(encoded, !isRoom);
+    if (!isRoom && ref !== null) ticket.spool(encoded.id);
+    else this.#enqueue({ ...encoded, ticket, ref });
+  }
+
+  /** On disk before `logTrace` returns. `null` without a spool, or when it cannot write. */
+  #writeAhead({ id, json }: { id: string; json: string }, handOut: boolean): SpoolRef | null {
+    if (!this.#spool) return null;
+    // A Buffer, since there is a spool only where there is Node.
+    return this.#spool.append({ id, body: Buffer.from(json), acceptedAtMs: Date.now() }, { handOut });
+  }
+
+  #enqueue(item: Item): void {
+    if (this.#makeRoom(item.bytes)) this.#dispatcher.add(this.#toQueued(item));
+    else if (this.#options.queue.overflow === "wait") this.#outside.push(item);
+    else lose(item, "queue_full", "The queue is full: see the `queue` option, and `ready()`.");
+  }
+
+  #makeRoom(bytes: number): boolean {
+    while (!this.hasRoom(1, bytes)) {
+      const evicted = this.#options.queue.overflow === "drop-oldest" ? this.#dispatcher.evictOldest() : undefined;
+      if (!evicted) return false;
+      lose(evicted, "queue_full", "Dropped to make room for a newer trace: see `queue.overflow`.");
+    }
+    return true;
+  }
+
+  #toQueued({ ticket, ...item }: Item): QueuedTrace {
+    const decode = () => decodeTrace(item.json);
+    // On disk the spool's own, longer limit holds; it is checked when a trace is read back.
+    const expiresAtMs = item.ref === null ? monotonicMs() + this.#options.maxAgeMs : Number.POSITIVE_INFINITY;
+    const acknowledged = item.ref === null ? ticket : this.#acknowledging(ticket, item.ref);
+    return {
+      ...item,
+      ticket: acknowledged,
+      decode,
+      expiresAtMs,
+      refused: new Set(),
+      failures: 0,
+      deliveredAtFailure: -1,
+    };
+  }
+
+  /** Delivered or lost for good: the disk need not keep it any longer. */
+  #acknowledging(ticket: Ticket, ref: SpoolRef): Ticket {
+    return {
+      ...ticket,
+      deliver: (receipt) => {
+        this.#spool?.acknowledge(ref);
+        ticket.deliver(receipt);
+      },
+      lose: (loss, trace) => {
+        this.#spool?.acknowledge(ref);
+        ticket.lose(loss, trace);
+      },
+    };
+  }
+
+  #onSettled(): void {
+    while (this.#outside[0] && this.hasRoom(1, this.#outside[0].bytes)) {
+      const [item] = this.#outside.splice(0, 1);
+      if (item) this.#dispatcher.add(this.#toQueued(item));
+    }
+    this.#refill();
+    this.#parts.onSettled();
+  }
+
+  /** Takes traces that stand only on disk into memory, when there is room. */
+  #refill(): void {
+    if (!this.#spool || this.#isStopped || !this.hasRoom(REFILL_BELOW)) return;
+    const { maxTraces, maxBytes } = this.#options.queue;
+    const records = this.#spool.readBack({ maxRecords: Math.ceil(maxTraces / 4), maxBytes: maxBytes / 4 });
+    for (const record of records) {
+      const ticket = this.#ledger.readBack(record.isAdopted ? "adopted" : "ours");
+      const json = Buffer.from(record.body).toString("utf8");
+      const { id, ref } = record;
+      const queued = this.#toQueued({ id, json, bytes: record.body.length, form: formOf(json), ticket, ref });
+      if (record.isExpired) lose(queued, "expired", "The trace waited on disk longer than the spool's maxAgeMs.");
+      else this.#dispatcher.add(queued);
+    }
+    if (records.length > 0) this.#dispatcher.cut();
+    else this.#reconcile();
+  }
+
+  /** The disk holds nothing more of ours: what we still count there was destroyed. */
+  #reconcile(): void {
+    const { onDisk } = this.#ledger;
+    if (onDisk > 0 && this.#spool?.waiting().records === 0) this.#ledger.loseOnDisk(onDisk, undefined);
+  }
+
+  #adopt(): void {
+    const { records, hasMore } = this.#spool?.adopt() ?? { records: 0, hasMore: false };
+    if (records > 0) this.#refill();
+    if (!this.#isStopped) this.#lookAround.set(monotonicMs() + (hasMore ? 100 : LOOK_AROUND_MS));
+  }
+
+  #onSpoolEvent(event: SpoolEvent): void {
+    this.#parts.onEvent({ type: "spool", event });
+  }
+}
+
+function lose(
+  item: Pick<QueuedTrace, "id" | "json" | "ticket">,
+  code: DeliveryErrorCode & LossReason,
+  message: string,
+  cause?: unknown,
+): void {
+  const error = new DeliveryError(message, { code, cause });
+  item.ticket.lose({ id: item.id, reason: code, error }, () => decodeTrace(item.json));
+}
+
+function loseInput(input: unknown, ticket: Ticket, why: { reason: "closed" | "exit"; message: string }): void {
+  const error = new DeliveryError(why.message, { code: why.reason });
+  ticket.lose({ id: null, reason: why.reason, error }, () => input);
+}
