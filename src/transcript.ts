@@ -166,6 +166,8 @@ function put(root: unknown, pointer: string, text: string): unknown {
   for (const key of keys.slice(1)) {
     parent = Object.getOwnPropertyDescriptor(parent, key)?.value;
   }
+  // In a list, only at a place that was held for it: an index of four billion would make a list of that length.
+  if (Array.isArray(parent) && !Object.hasOwn(parent, last)) throw new RangeError(`no place ${last} in the list`);
   Object.defineProperty(parent, last, { value: text, enumerable: true, writable: true, configurable: true });
   return root;
 }
