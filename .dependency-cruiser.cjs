@@ -16,7 +16,10 @@ module.exports = {
       name: "endpoint-meets-the-client-at-the-contract",
       severity: "error",
       from: { path: "^src/(endpoint|viewer)/" },
-      to: { path: "^src/", pathNot: "^src/(endpoint|viewer)/|^src/(trace|published-contract|errors|transcript)\\.ts$" },
+      to: {
+        path: "^src/",
+        pathNot: "^src/(endpoint|viewer)/|^src/(trace|published-contract|errors|transcript|json)\\.ts$",
+      },
     },
     {
       name: "capture-knows-a-sink-not-the-logger",

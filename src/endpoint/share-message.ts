@@ -1,28 +1,48 @@
 /** One message of a share page: who speaks, the text, reasoning folded, tool calls, and whatever else it carries. */
+import { isObject } from "../json.ts";
+import type { TraceMessage } from "../trace.ts";
+import { fromTraceMessage } from "../transcript.ts";
 import { type Html, html, visibleJson } from "./html.ts";
+import { nestingDepth } from "./json-depth.ts";
 
 /** An OpenAI-style message: these fields mean something to us, all others are shown as they are. */
-export type ShownMessage = Readonly<Record<string, unknown>>;
+type ShownMessage = Readonly<Record<string, unknown>>;
 
 /** Where providers put what a model thought before it spoke. */
 const REASONING_FIELDS = ["reasoning_content", "reasoning", "thinking"];
+const MAX_SHOWN_DEPTH = 100;
 /** Which colour a role has; roles not listed here look like a tool's. */
 const TONES = { system: "system", developer: "system", user: "user", assistant: "assistant" };
 
-/** The card of one message. `choice` numbers the further answers to one question (`n` > 1). */
-export function messageCard(message: ShownMessage, choice?: number): Html {
+/** The card of a stored message, decoded from the text form where it is in it (transcript.ts). */
+export function messageCard(stored: TraceMessage): Html {
+  // The text form may be written by strangers, too: what is deeper than any message stays the text that it is.
+  if (nestingDepth(stored.content) > MAX_SHOWN_DEPTH) return saidCard(stored);
+  const said = fromTraceMessage(stored);
+  if ("call" in said) return callCard(isObject(said.call) ? said.call : { call: said.call });
+  return saidCard(isObject(said.message) ? said.message : { content: said.message }, said.choice);
+}
+
+/** `choice` numbers the further answers to one question (`n` > 1). */
+function saidCard(message: ShownMessage, choice?: number): Html {
   const { role, name, content, refusal, tool_calls: toolCalls, ...others } = message;
   const rest = Object.fromEntries(Object.entries(others).filter(([key]) => !REASONING_FIELDS.includes(key)));
   const speaker = [role, name, choice === undefined ? undefined : `choice ${choice}`].filter(isText).join(" · ");
-  return html`<article class="${toneOf(role)}"><h2>${speaker}</h2>
-${REASONING_FIELDS.map((field) => reasoning(message[field]))}${contentOf(content)}${isText(refusal) ? html`<p class="quiet">Refused: ${refusal}</p>` : ""}
-${Array.isArray(toolCalls) ? toolCalls.map(toolCall) : ""}${extras(rest)}</article>
+  const body: (Html | "")[] = [
+    ...REASONING_FIELDS.map((field) => reasoning(message[field])),
+    ...contentOf(content),
+    isText(refusal) ? html`<p class="quiet">Refused: ${refusal}</p>` : "",
+    ...(Array.isArray(toolCalls) ? toolCalls.map(toolCall) : []),
+    extras(rest),
+  ];
+  return html`<article class="${toneOf(role)}"><h2>${speaker}</h2>${body}</article>
 `;
 }
 
-/** The card of a call that did not end as it should. */
-export function callCard(call: ShownMessage): Html {
-  return html`<article><h2>call</h2><p class="quiet">Not a complete call: ${String(call["ended"])}.</p>${extras(call)}</article>
+/** How a call ended that did not end well. */
+function callCard({ ended, ...known }: ShownMessage): Html {
+  const how = isText(ended) ? ended : "not complete";
+  return html`<article><h2>call</h2><p class="quiet">The call ended: ${how}.</p>${extras(known)}</article>
 `;
 }
 
@@ -35,19 +55,19 @@ function reasoning(thought: unknown): Html | "" {
   return html`<details><summary>Reasoning</summary>${isText(thought) ? text(thought) : data(thought)}</details>`;
 }
 
-function contentOf(content: unknown): Html | readonly Html[] | "" {
-  if (isText(content)) return text(content);
+function contentOf(content: unknown): readonly Html[] {
+  if (isText(content)) return [text(content)];
   if (Array.isArray(content)) return content.map(contentPart);
-  return content === undefined || content === null || content === "" ? "" : data(content);
+  return content === undefined || content === null || content === "" ? [] : [data(content)];
 }
 
 function contentPart(part: unknown): Html {
-  const said = isRecord(part) && Object.keys(part).length === 2 && part["type"] === "text" ? part["text"] : undefined;
+  const said = isObject(part) && Object.keys(part).length === 2 && part["type"] === "text" ? part["text"] : undefined;
   return isText(said) ? text(said) : data(part);
 }
 
 function toolCall(call: unknown): Html {
-  const { name, arguments: input } = isRecord(call) && isRecord(call["function"]) ? call["function"] : {};
+  const { name, arguments: input } = isObject(call) && isObject(call["function"]) ? call["function"] : {};
   if (!isText(name) || !isText(input)) return html`<h3>Tool call</h3>${data(call)}`;
   return html`<h3>Calls ${name}</h3>${pre(input)}`;
 }
@@ -72,8 +92,4 @@ ${shown}</pre>`; // the parser drops a first line break, so one is given to it
 
 function isText(value: unknown): value is string {
   return typeof value === "string" && value !== "";
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
 }

@@ -11,7 +11,7 @@ export async function sharePage(trace: Trace): Promise<string> {
 <dl>${facts(trace).map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
 </header>
 <main>
-${trace.messages.map((message) => messageCard(message))}
+${trace.messages.map(messageCard)}
 </main>
 <details class="json">
 <summary>The trace as JSON <button type="button" id="copy" hidden>Copy</button></summary>

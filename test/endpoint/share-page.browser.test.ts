@@ -5,6 +5,7 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from "p
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { fileStore } from "../../src/endpoint/index.ts";
 import { startServer } from "../../src/endpoint/node.ts";
+import { toCallMessage, toTraceMessage } from "../../src/transcript.ts";
 import { temporaryFolder, trace } from "./support.ts";
 
 const executablePath = findChromium();
@@ -56,18 +57,43 @@ describe.skipIf(executablePath === undefined)("a share page in a real browser", 
     expect(await page.locator("article .text").textContent()).toBe(content);
   });
 
+  test("messages in the encoded form are shown as what they say", async () => {
+    const { page } = await open({ messages: CONVERSATION });
+    const roles = await page.locator("article h2").allInnerTexts();
+    expect(roles).toEqual(["developer", "user", "assistant", "tool", "assistant", "user", "assistant"]);
+    const call = page.locator("article").nth(2);
+    expect(await call.locator(".text").first().isVisible()).toBe(false); // what it thought is folded
+    await call.locator("summary").click();
+    expect(await call.locator(".text").allInnerTexts()).toEqual([
+      "They want the weather.\nThere is a tool for that.",
+      "I'll look it up.",
+    ]);
+    expect(await call.locator("h3").textContent()).toBe("Calls get_weather");
+    expect(await call.locator("pre").textContent()).toBe('{"city":"Paris"}');
+    expect(await page.locator("article").last().textContent()).toContain("I can't help with that.");
+    expect(await page.locator("main").getByText(":::").count()).toBe(0);
+  });
+
   test("nothing of what strangers wrote runs or loads", async () => {
     const payloads = HOSTILE.map((payload) => payload.replaceAll("BOOM", "document.title='hacked',alert(1)"));
     const { page, url, attempts } = await open({
       id: payloads.join(" "),
       model: payloads.join(" "),
       system_fingerprint: payloads.join(" "),
-      messages: payloads.map((content) => ({ role: "user", content })),
+      messages: [
+        ...payloads.map((content) => ({ role: "user", content })),
+        ...payloads.map((text) => toTraceMessage({ role: text, content: [{ type: "text", text }], [text]: text })),
+        ...payloads.map((text) => toTraceMessage({ role: "assistant", name: text, reasoning: text, refusal: text })),
+        ...payloads.map((text) => toTraceMessage({ tool_calls: [{ function: { name: text, arguments: text } }] })),
+      ],
       choices: payloads.map((content) => ({ message: { content }, [content]: 1 })),
       usage: Object.fromEntries(payloads.map((payload) => [payload, payload])),
     });
-    expect(await page.locator("article .text").allTextContents()).toEqual(payloads);
-    await page.locator("summary").last().click();
+    const shown = await page.locator("article .text").allTextContents();
+    expect(shown.slice(0, payloads.length)).toEqual(payloads);
+    await page.evaluate(() => {
+      for (const folded of document.querySelectorAll("details")) folded.open = true;
+    });
     await page.mouse.move(200, 200);
     await page.keyboard.press("Tab");
     expect(await page.title()).not.toBe("hacked");
@@ -101,7 +127,11 @@ describe.skipIf(executablePath === undefined)("a share page in a real browser", 
 
   test("fits a phone, in the light and in the dark", async () => {
     const wide = "x".repeat(500);
-    const messages = [...CONVERSATION, { role: "user", content: `${wide} \`\`\`\n${wide}\n\`\`\`` }];
+    const messages = [
+      ...CONVERSATION,
+      toCallMessage({ ended: "aborted" }),
+      { role: "user", content: `${wide} \`\`\`\n${wide}\n\`\`\`` },
+    ];
     for (const colorScheme of ["light", "dark"] as const) {
       const { page } = await open(
         { messages, usage: { prompt_tokens: 120, completion_tokens: 48 } },
@@ -130,14 +160,32 @@ const HOSTILE = [
   "<meta http-equiv=refresh content='0;url=http://127.0.0.1:9/'>",
   "<form action=http://127.0.0.1:9/><input name=x autofocus onfocus=BOOM></form>",
   "&lt;script&gt;BOOM&lt;/script&gt;",
-  "${BOOM} {{BOOM}} `BOOM`",
+  "{{BOOM}} `BOOM`",
 ];
 
 const CONVERSATION = [
-  { role: "system", content: "You are a helpful assistant." },
-  { role: "user", content: "What is a LLM?" },
-  { role: "assistant", content: "An LLM is a type of machine learning model.\n\n1. It reads.\n2. It writes." },
-];
+  { role: "developer", content: "You are a helpful assistant." },
+  { role: "user", content: "What is the weather in Paris, and what is a LLM?" },
+  {
+    role: "assistant",
+    content: "I'll look it up.",
+    reasoning_content: "They want the weather.\nThere is a tool for that.",
+    tool_calls: [{ id: "call_1", type: "function", function: { name: "get_weather", arguments: '{"city":"Paris"}' } }],
+  },
+  { role: "tool", tool_call_id: "call_1", content: '{"degrees":21,"sky":"clear"}' },
+  {
+    role: "assistant",
+    content: "21 degrees and clear. An LLM is a type of machine learning model.\n\n1. It reads.\n2. It writes.",
+  },
+  {
+    role: "user",
+    content: [
+      { type: "text", text: "And this?" },
+      { type: "image_url", image_url: { url: "image" } },
+    ],
+  },
+  { role: "assistant", content: null, refusal: "I can't help with that." },
+].map((message) => toTraceMessage(message));
 
 function findChromium(): string | undefined {
   try {

@@ -30,6 +30,28 @@ describe("a share page", () => {
     expect(await pageOf({ messages: [{ role: "user", content }] })).toContain(content);
   });
 
+  test.each([
+    ["a list of four billion", '::: user {"content":[]}\n::: /content/4294967294\nx'],
+    ["a million levels", `::: user {"a":${'{"a":'.repeat(1_000_000)}1${"}".repeat(1_000_001)}`],
+    ["a million levels that never end", `::: user {"a":${"[".repeat(1_000_000)}`],
+    ["a call that is none", "::: call 5"],
+    ["a call of nothing", "::: call null"],
+    ["a message that is a number", "::: ? 5"],
+    [
+      "fields of the wrong types",
+      '::: assistant {"tool_calls":[null,5,{"function":[]}],"name":{},"reasoning":{"a":1}}',
+    ],
+    ["a text where a list is", '::: assistant {"tool_calls":[]}\n::: /tool_calls/length\n4294967295'],
+    ["a prototype", '::: user {"a":1}\n::: /__proto__/polluted\nyes\n::: /constructor/prototype/polluted\nyes'],
+  ])("is made of %s written in the text form by strangers", async (_, content) => {
+    const messages = [
+      { role: "system", content },
+      { role: "user", content },
+    ];
+    expect(await pageOf({ messages })).toContain("<article");
+    expect(Reflect.get({}, "polluted")).toBeUndefined();
+  });
+
   test("is served with its own policy, and without a way to frame or sniff it", async () => {
     const { post, get } = await testEndpoint();
     await post(trace({ model: `"><meta http-equiv="Content-Security-Policy" content="default-src *">` }));
