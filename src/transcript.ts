@@ -14,10 +14,10 @@
 import { isObject, type JsonObject } from "./json.ts";
 import type { TraceMessage } from "./trace.ts";
 
-/** How a call ended that did not end well: the closing message of its trace. Complete calls have none. */
+/** How a call ended: the closing message of its trace. Calls that were complete, and whole in the trace, have none. */
 export interface CallEnding extends JsonObject {
   /** `aborted`: by the caller. `failed`: by the provider or on the way. */
-  readonly ended: "aborted" | "failed";
+  readonly ended: "complete" | "aborted" | "failed";
 }
 
 /** What a stored message says: an OpenAI-style message (of which choice, when it is not the first), or how the call ended. */
@@ -83,10 +83,12 @@ export function sayChoices(messages: readonly TraceMessage[], choices: unknown):
   // An earlier turn may have had the same words: only what was said since the last question answers it.
   const answers = messages.slice(messages.findLastIndex(({ role }) => role === "user") + 1);
   const said = new Set(answers.map(({ content }) => content));
-  const missing = listChoices(choices)
-    .map(toChoiceMessage)
-    .filter(({ content }) => !said.has(content) && said.add(content));
-  return [...messages, ...missing];
+  return [...messages, ...choiceMessages(choices).filter(({ content }) => !said.has(content) && said.add(content))];
+}
+
+/** What every choice said, as messages. See {@link sayChoices}. */
+export function choiceMessages(choices: unknown): TraceMessage[] {
+  return listChoices(choices).map(toChoiceMessage);
 }
 
 function listChoices(choices: unknown): readonly unknown[] {

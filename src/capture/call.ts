@@ -1,0 +1,28 @@
+/** One call, as it passed the fetch boundary: what the rooms that read it (`chat-completions`, …) are given. */
+import { isObject, type JsonObject } from "../json.ts";
+import type { CallEnding } from "../transcript.ts";
+
+export interface CapturedCall {
+  /** The request's body as text; absent when it could not be read (a stream). */
+  readonly requestText: string | undefined;
+  /** The response's body as text; `""` when none came. */
+  readonly responseText: string;
+  /** Absent when no response came. */
+  readonly status: number | undefined;
+  readonly droppedBytes: number;
+  /** Absent when the response was read to its end. */
+  readonly ending: CallEnding | undefined;
+}
+
+export function parseJson(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? "");
+  } catch {
+    return undefined;
+  }
+}
+
+export function parseObject(text: string | undefined): JsonObject | undefined {
+  const value = parseJson(text);
+  return isObject(value) ? value : undefined;
+}

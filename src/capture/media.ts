@@ -1,0 +1,67 @@
+/** Images, audio and files in a request are described, not stored: type, size and SHA-256 stand for them. */
+import { isObject } from "../json.ts";
+
+interface Media {
+  readonly type: string;
+  readonly base64: string;
+  replace(description: string): void;
+}
+
+const DATA_URL = /^data:([^;,]*)(?:;[^;,]+)*;base64,/;
+/** Fields that hold base64 without a `data:` URL around it (`input_audio.data`, `file.file_data`, `image.b64_json`). */
+const BASE64_FIELD = /^(?:file_)?data$|^b64_json$|^bytes$/;
+const BASE64 = /^[\w+/\s-]{64,}={0,2}\s*$/;
+/** What people and models write is never taken for media, even if it is a `data:` URL. */
+const TEXT_FIELD = /^(?:text|content|arguments|reasoning|refusal)$/;
+
+/** Replace base64 media anywhere in the value, in place, by a text like `[image/png, 12345 bytes, sha256 9f86…]`. */
+export async function describeMedia(value: unknown): Promise<void> {
+  const found: Media[] = [];
+  findMedia(value, "", found);
+  for (const { type, base64, replace } of found) {
+    const bytes = decodeBase64(base64);
+    if (bytes) replace(`[${type}, ${bytes.byteLength} bytes${await hash(bytes)}]`);
+  }
+}
+
+function findMedia(value: unknown, parentKey: string, found: Media[]): void {
+  if (typeof value !== "object" || value === null) return;
+  const holder = value as { [key: string]: unknown }; // parsed from JSON by the caller, so it may be changed
+  for (const [key, leaf] of Object.entries(holder)) {
+    if (typeof leaf !== "string") {
+      findMedia(leaf, Array.isArray(value) ? parentKey : key, found);
+      continue;
+    }
+    if (leaf.length < 64 || TEXT_FIELD.test(key)) continue;
+    const [prefix, dataUrlType] = DATA_URL.exec(leaf) ?? [];
+    if (prefix === undefined && !(BASE64_FIELD.test(key) && BASE64.test(leaf))) continue;
+    const replace = (description: string) => {
+      holder[key] = description;
+    };
+    const type = dataUrlType || declaredType(value, parentKey);
+    found.push({ type, base64: leaf.slice(prefix?.length ?? 0), replace });
+  }
+}
+
+function declaredType(holder: unknown, parentKey: string): string {
+  const { format, media_type, mime_type, mimeType } = isObject(holder) ? holder : {};
+  const declared = [media_type, mime_type, mimeType].find((type) => typeof type === "string");
+  if (typeof declared === "string") return declared;
+  const kind = /audio|video|image/.exec(parentKey)?.[0];
+  return kind && typeof format === "string" ? `${kind}/${format}` : "application/octet-stream";
+}
+
+function decodeBase64(base64: string): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    return Uint8Array.from(atob(base64.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
+  } catch {
+    return undefined; // not base64 after all: it stays as it is
+  }
+}
+
+async function hash(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  // Browsers offer `subtle` to secure pages only.
+  if (!globalThis.crypto?.subtle) return "";
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return `, sha256 ${Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}

@@ -1,0 +1,45 @@
+import { TraceLoggerError } from "../errors.ts";
+import type { TraceSink } from "../sink.ts";
+
+/** How `wrapOpenAI` and `tracingFetch` capture. */
+export interface CaptureOptions {
+  /**
+   * Trace calls that failed at once, too (an error status, no connection, aborted before an answer): the request, and a
+   * closing message that says how it failed. Calls that failed midway are always traced.
+   *
+   * @default false
+   */
+  readonly captureErrors?: boolean | undefined;
+  /**
+   * How many bytes of one response to keep while it passes. What goes beyond is left out of the trace, which says so.
+   *
+   * @default 67_108_864 (64 MiB; a streamed answer is some thirty times as long as its text)
+   */
+  readonly maxResponseBytes?: number | undefined;
+}
+
+/** Options with their defaults. */
+export type ResolvedCaptureOptions = { readonly [K in keyof CaptureOptions]-?: NonNullable<CaptureOptions[K]> };
+
+/** @throws {TraceLoggerError} `invalid_option`: which one, what was expected, what came. */
+export function resolveCaptureOptions(sink: TraceSink, options: CaptureOptions = {}): ResolvedCaptureOptions {
+  const { captureErrors = false, maxResponseBytes = 2 ** 26 } = options;
+  check(
+    "sink",
+    "an object with a `logTrace` method, such as a TraceLogger",
+    sink,
+    typeof sink?.logTrace === "function",
+  );
+  check("captureErrors", "true or false", captureErrors, typeof captureErrors === "boolean");
+  const wholeNumber = Number.isSafeInteger(maxResponseBytes) && maxResponseBytes >= 0;
+  check("maxResponseBytes", "a whole number of bytes", maxResponseBytes, wholeNumber);
+  return { captureErrors, maxResponseBytes };
+}
+
+function check(name: string, expected: string, value: unknown, ok: boolean) {
+  if (ok) return;
+  const got = typeof value === "number" ? String(value) : value === null ? "null" : typeof value;
+  throw new TraceLoggerError(`Invalid option \`${name}\`: expected ${expected}, got ${got}.`, {
+    code: "invalid_option",
+  });
+}

@@ -1,0 +1,37 @@
+/** What is sent: read without touching it. */
+
+export interface OutgoingRequest {
+  readonly url: string;
+  readonly method: string;
+  readonly signal: AbortSignal | undefined;
+  readonly body: unknown;
+}
+
+type FetchArguments = Parameters<typeof fetch>;
+
+export function describeRequest([input, init]: FetchArguments): OutgoingRequest {
+  const request = typeof input === "object" && "url" in input ? input : undefined;
+  return {
+    url: request?.url ?? String(input),
+    method: (init?.method ?? request?.method ?? "GET").toUpperCase(),
+    signal: init?.signal ?? request?.signal,
+    body: init?.body ?? request,
+  };
+}
+
+/**
+ * The body's text as it is now (the caller may change its bytes later), or undefined for what cannot be read without
+ * touching it: streams and forms.
+ */
+export function snapshotBody(body: unknown): string | Promise<string | undefined> | undefined {
+  if (typeof body === "string") return body;
+  if (body instanceof URLSearchParams) return String(body);
+  if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return new TextDecoder().decode(body);
+  try {
+    // A request of its own is read through a copy; a Blob never changes.
+    const copy = body instanceof Request ? body.clone() : body instanceof Blob ? body : undefined;
+    return copy?.text().catch(() => undefined);
+  } catch {
+    return undefined; // used already: fetch is about to say so
+  }
+}

@@ -1,0 +1,36 @@
+/** A response whose body is watched, and that shows its user no difference. */
+import { isNodeStream, type ObserveOptions, observeNodeStream, observeWebStream } from "./observe.ts";
+
+type Watch = ObserveOptions & { readonly signal?: AbortSignal | undefined };
+
+/**
+ * The same response with its body watched. A body that cannot be watched (none, or not a stream we know) ends at once,
+ * as empty: the call is traced all the same.
+ */
+export function observeResponse(response: Response, watch: Watch): Response {
+  const body: unknown = response.body;
+  try {
+    if (body instanceof ReadableStream) {
+      // Made anew and not proxied: `text()`, `json()` and `instanceof` look at internal slots that only a real one has.
+      const Class = response.constructor as typeof Response; // what `instanceof` tells its user
+      return disguise(new Class(observeWebStream({ body }, watch), response), response);
+    }
+    if (isNodeStream(body)) {
+      observeNodeStream(body, watch);
+      return response;
+    }
+  } catch {
+    // A response that cannot be made anew (an odd status, a foreign class) goes to its user untouched.
+  }
+  watch.onEnd({ chunks: [], droppedBytes: 0, ending: { how: "complete" } });
+  return response;
+}
+
+/** A response made by hand has no `url`, is not `redirected`, and lets its headers be changed: unlike a fetched one. */
+function disguise(copy: Response, original: Response): Response {
+  const own = (name: string, value: unknown) => Object.defineProperty(copy, name, { value, configurable: true });
+  const clone = copy.clone;
+  for (const name of ["url", "redirected", "type", "headers"] as const) own(name, original[name]);
+  own("clone", () => disguise(Reflect.apply(clone, copy, []), original));
+  return copy;
+}

@@ -1,0 +1,148 @@
+import { TraceLoggerError } from "../errors.ts";
+import { defer, type TraceSink } from "../sink.ts";
+import type { TraceInput } from "../trace.ts";
+import type { CallEnding } from "../transcript.ts";
+import type { CapturedCall } from "./call.ts";
+import { chatCompletionToTrace } from "./chat-completions.ts";
+import type { BodyEnding, ObservedBody } from "./observe.ts";
+import { type CaptureOptions, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
+import { describeRequest, type OutgoingRequest, snapshotBody } from "./request.ts";
+import { observeResponse } from "./response.ts";
+
+export type Fetch = typeof fetch;
+
+/** What `tracingFetch` takes besides {@link CaptureOptions}. */
+export interface TracingFetchOptions extends CaptureOptions {
+  /** The `fetch` that does the work. @default the global one, as it is when a call is made */
+  readonly fetch?: Fetch | undefined;
+}
+
+type ToTrace = (call: CapturedCall) => Promise<TraceInput>;
+
+/** The APIs that are captured, by the path that a POST goes to. */
+const APIS: readonly (readonly [path: RegExp, toTrace: ToTrace])[] = [
+  [/\/chat\/completions\/?$/, chatCompletionToTrace],
+];
+
+/** On every fetch of ours: the sinks it writes to. `Symbol.for`, so that the ESM and the CJS copy understand each other. */
+const sinksOf = Symbol.for("tracelogger.sinks");
+
+/** Does this fetch already write to the sink? */
+export function tracesTo(fetch: object, sink: TraceSink): boolean {
+  return sinksBehind(fetch).includes(sink);
+}
+
+function sinksBehind(fetch: object): readonly TraceSink[] {
+  return sinksOf in fetch ? (fetch[sinksOf] as readonly TraceSink[]) : []; // only we set it
+}
+
+/**
+ * A `fetch` that traces OpenAI-style calls (chat completions, streamed or not) and passes everything else on untouched.
+ * Give it to anything that takes a custom `fetch`. The caller sees what it would see without it: the request is not
+ * changed, the response passes as it comes, and what goes wrong with tracing never reaches the caller.
+ *
+ * @throws {TraceLoggerError} `invalid_option`
+ */
+export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {}): Fetch {
+  const resolved = resolveCaptureOptions(sink, options);
+  const { fetch: given } = options;
+  if (given !== undefined && typeof given !== "function") {
+    throw new TraceLoggerError(`Invalid option \`fetch\`: expected a function, got ${typeof given}.`, {
+      code: "invalid_option",
+    });
+  }
+  if (given && tracesTo(given, sink)) return given;
+  const base: Fetch = (...request) => (given ?? globalThis.fetch)(...request);
+
+  const traced: Fetch = (...request) => {
+    const capture = startCapture(request, { ...resolved, sink });
+    if (!capture) return base(...request);
+    return base(...request).then(capture.respond, capture.fail);
+  };
+  return Object.assign(traced, { [sinksOf]: [sink, ...sinksBehind(given ?? {})] });
+}
+
+interface Capture {
+  respond(response: Response): Response;
+  fail(error: unknown): never;
+}
+
+type CaptureSettings = ResolvedCaptureOptions & { readonly sink: TraceSink };
+
+/** Undefined for what is not captured. Never throws: an argument that cannot be read is for the real fetch to refuse. */
+function startCapture(args: Parameters<Fetch>, settings: CaptureSettings): Capture | undefined {
+  try {
+    const request = describeRequest(args);
+    const toTrace = request.method === "POST" ? findApi(request.url) : undefined;
+    return toTrace && captureCall(request, toTrace, settings);
+  } catch {
+    return undefined;
+  }
+}
+
+function findApi(url: string): ToTrace | undefined {
+  const [path = ""] = url.split(/[?#]/, 1);
+  return APIS.find(([pattern]) => pattern.test(path))?.[1];
+}
+
+function captureCall(request: OutgoingRequest, toTrace: ToTrace, settings: CaptureSettings): Capture {
+  const { sink, captureErrors, maxResponseBytes } = settings;
+  const requestText = snapshotBody(request.body);
+  const finish = (body: ObservedBody, status?: number) => {
+    const deliver = async () => {
+      const ending = toCallEnding(body.ending, request.signal);
+      const responseText = decode(body.chunks);
+      const { droppedBytes } = body;
+      const trace = await toTrace({ requestText: await requestText, responseText, status, droppedBytes, ending });
+      // Not awaited: a receipt may take as long as the endpoint does.
+      void Promise.resolve(sink.logTrace(trace)).catch(() => {});
+    };
+    guard(() => defer(sink, () => deliver().catch(() => {})));
+  };
+  return {
+    respond(response) {
+      const { status } = response;
+      if (status >= 400 && !captureErrors) return response;
+      const onEnd = (body: ObservedBody) => finish(body, status);
+      return observeResponse(response, { maxBytes: maxResponseBytes, onEnd, signal: request.signal });
+    },
+    fail(error) {
+      if (captureErrors) finish({ chunks: [], droppedBytes: 0, ending: { how: "failed", error } });
+      throw error;
+    },
+  };
+}
+
+/** The host is sacred: nothing that a sink does reaches it. */
+function guard(work: () => void) {
+  try {
+    work();
+  } catch {
+    // There is nobody to tell: sinks report their own troubles.
+  }
+}
+
+function toCallEnding(ending: BodyEnding, signal: AbortSignal | undefined): CallEnding | undefined {
+  if (ending.how === "complete") return undefined;
+  const error = ending.how === "failed" ? ending.error : undefined;
+  const byCaller =
+    ending.how === "cancelled" || signal?.aborted || (error instanceof Error && error.name === "AbortError");
+  return byCaller ? { ended: "aborted" } : { ended: "failed", error: describeError(error) };
+}
+
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return String(error);
+  const { name, message, cause } = error;
+  const code = "code" in error ? error.code : undefined;
+  return {
+    name,
+    message,
+    ...(code === undefined ? {} : { code }),
+    ...(cause === undefined ? {} : { cause: describeError(cause) }),
+  };
+}
+
+function decode(chunks: readonly Uint8Array[]): string {
+  const decoder = new TextDecoder();
+  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode();
+}
