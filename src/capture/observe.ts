@@ -33,7 +33,8 @@ function startRecording({ maxBytes, onEnd }: ObserveOptions): Recording {
   let ended = false;
   return {
     add(chunk) {
-      if (keptBytes + chunk.byteLength > maxBytes) {
+      // The head, without holes: text behind a hole would be read as if it followed.
+      if (droppedBytes > 0 || keptBytes + chunk.byteLength > maxBytes) {
         droppedBytes += chunk.byteLength;
         return;
       }

@@ -116,6 +116,6 @@ export function chunk(delta: object, { index = 0, finish_reason = null as string
   };
 }
 
-export function toolCall(id: string, name: string, args: string): object {
-  return { id, type: "function", function: { name, arguments: args } };
+export function toolCall(id: string, name: string, args: string) {
+  return { id, type: "function" as const, function: { name, arguments: args } };
 }

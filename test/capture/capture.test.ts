@@ -1,0 +1,535 @@
+import OpenAI from "openai";
+import OpenAI4 from "openai4";
+import OpenAI5 from "openai5";
+import OpenAI6 from "openai6";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { wrapOpenAI } from "../../src/capture/openai.ts";
+import { tracingFetch } from "../../src/capture/tracing-fetch.ts";
+import { isTraceLoggerError } from "../../src/errors.ts";
+import type { TraceSink } from "../../src/sink.ts";
+import { fromTraceMessage } from "../../src/transcript.ts";
+import {
+  broken,
+  type ChatServer,
+  chunk,
+  completion,
+  endless,
+  json,
+  raw,
+  sse,
+  startChatServer,
+  toolCall,
+} from "./chat-server.ts";
+import { collectingSink } from "./collecting-sink.ts";
+import { ask, drain } from "./differential-checks.ts";
+
+let server: ChatServer;
+beforeAll(async () => {
+  server = await startChatServer();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+const settings = () => ({ baseURL: server.baseURL, apiKey: "sk-test", maxRetries: 0, logLevel: "off" as const });
+
+function traced(options = {}) {
+  const sink = collectingSink();
+  return { sink, client: wrapOpenAI(new OpenAI(settings()), sink, options) };
+}
+
+async function stream(client: OpenAI, body = {}) {
+  return drain(await client.chat.completions.create({ ...ask, stream: true, ...body }));
+}
+
+const question = { role: "user", content: "Say hello." };
+
+describe("what is captured", () => {
+  test("an answer: both sides, choices and usage as they came, the model that answered", async () => {
+    const body = completion({ content: "Hello there.", annotations: [] });
+    server.script(json(body));
+    const { client, sink } = traced();
+    await client.chat.completions.create(ask);
+    expect(await sink.settle()).toEqual([
+      {
+        model: "gpt-test-2026",
+        messages: [question, { role: "assistant", content: "Hello there." }],
+        choices: Reflect.get(body, "choices"),
+        usage: { prompt_tokens: 9, completion_tokens: 3, total_tokens: 12 },
+      },
+    ]);
+  });
+
+  test("all choices of a stream, each whole and marked", async () => {
+    server.script(
+      sse(
+        chunk({ role: "assistant", content: "A" }),
+        chunk({ content: "B" }, { index: 1 }),
+        chunk({ content: "a" }),
+        chunk({ content: "b" }, { index: 1 }),
+        chunk({}, { finish_reason: "stop" }),
+        chunk({}, { index: 1, finish_reason: "length" }),
+      ),
+    );
+    const { client, sink } = traced();
+    await stream(client, { n: 2 });
+    const [trace] = await sink.settle();
+    expect(trace?.messages).toEqual([
+      question,
+      { role: "assistant", content: "Aa" },
+      { role: "assistant", content: "::: assistant/1\nBb" },
+    ]);
+    expect(trace?.choices).toMatchObject([
+      { index: 0, message: { role: "assistant", content: "Aa" }, finish_reason: "stop" },
+      { index: 1, message: { role: "assistant", content: "Bb" }, finish_reason: "length" },
+    ]);
+  });
+
+  const look = toolCall("call_1", "look", '{"at":"it"}');
+  const find = toolCall("call_2", "find", '{"what":"that"}');
+  const piece = (index: number | undefined, args: string, more = {}) =>
+    chunk({ tool_calls: [{ ...(index === undefined ? {} : { index }), function: { arguments: args, ...more } }] });
+  const begin = (index: number | undefined, id: string, name: string, args = "") =>
+    chunk({ tool_calls: [{ ...(index === undefined ? {} : { index }), ...toolCall(id, name, args) }] });
+
+  test.each([
+    [
+      "interleaved",
+      [
+        begin(0, "call_1", "look"),
+        begin(1, "call_2", "find"),
+        piece(0, '{"at":'),
+        piece(1, '{"what":"that"}'),
+        piece(0, '"it"}'),
+      ],
+    ],
+    [
+      "without index",
+      [
+        begin(undefined, "call_1", "look"),
+        piece(undefined, '{"at":"it"}'),
+        begin(undefined, "call_2", "find"),
+        piece(undefined, '{"what":"that"}'),
+      ],
+    ],
+    [
+      "whole, all with index 0",
+      [begin(0, "call_1", "look", '{"at":"it"}'), begin(0, "call_2", "find", '{"what":"that"}')],
+    ],
+    [
+      "with the id and the name in every piece",
+      [
+        begin(0, "call_1", "look", '{"at":'),
+        begin(0, "call_1", "look", '"it"}'),
+        begin(1, "call_2", "find", '{"what":"that"}'),
+      ],
+    ],
+    [
+      "with empty names and ids in later pieces",
+      [
+        begin(0, "call_1", "look"),
+        begin(0, "", "", '{"at":"it"}'),
+        begin(1, "call_2", "find"),
+        begin(1, "", "", '{"what":"that"}'),
+      ],
+    ],
+  ])("parallel tool calls of a stream, %s", async (_, chunks) => {
+    server.script(sse(chunk({ role: "assistant", content: null }), ...chunks));
+    const { client, sink } = traced();
+    await stream(client);
+    const [trace] = await sink.settle();
+    const said = fromTraceMessage(trace?.messages[1] ?? { role: "user", content: "" });
+    expect(said.message).toMatchObject({ role: "assistant", tool_calls: [look, find] });
+  });
+
+  test("refusals, and reasoning in every spelling, of a stream", async () => {
+    const details = (text: string) => [{ type: "reasoning.text", text, index: 0, format: "f" }];
+    server.script(
+      sse(
+        chunk({
+          reasoning_content: "Hm, ",
+          reasoning: "Let ",
+          thinking: "So ",
+          channel: "analysis",
+          reasoning_details: details("One "),
+        }),
+        chunk({
+          reasoning_content: "well.",
+          reasoning: "me see.",
+          thinking: "so.",
+          channel: "analysis",
+          reasoning_details: details("two."),
+        }),
+        chunk({ refusal: "I will " }),
+        chunk({ refusal: "not." }, { finish_reason: "stop" }),
+      ),
+    );
+    const { client, sink } = traced();
+    await stream(client);
+    const [trace] = await sink.settle();
+    const text = trace?.messages[1]?.content;
+    for (const said of ["Hm, well.", "Let me see.", "So so.", "One two.", "I will not.", '"channel":"analysis"'])
+      expect(text).toContain(said);
+  });
+
+  test("usage and logprobs of a stream", async () => {
+    const logprobs = (token: string) => ({
+      content: [{ token, logprob: -1, bytes: null, top_logprobs: [] }],
+      refusal: null,
+    });
+    server.script(
+      sse(chunk({ content: "A" }, { logprobs: logprobs("A") } as object), {
+        choices: [],
+        usage: { total_tokens: 4, odd: "field" },
+      }),
+    );
+    const { client, sink } = traced();
+    await stream(client, { stream_options: { include_usage: true } });
+    expect((await sink.settle())[0]?.usage).toEqual({ total_tokens: 4, odd: "field" });
+  });
+
+  test("roles, tool results and content parts of the request, reversibly; media by type, size and hash", async () => {
+    const png = Buffer.from("not really a picture, but some bytes that stand for one").toString("base64");
+    const messages = [
+      { role: "developer", content: "Be brief." },
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "What is it?" },
+          { type: "image_url", image_url: { url: `data:image/png;base64,${png}` } },
+        ],
+      },
+      { role: "assistant", content: null, tool_calls: [look] },
+      { role: "tool", tool_call_id: "call_1", content: "It is it." },
+    ] satisfies OpenAI.ChatCompletionMessageParam[];
+    server.script(json(completion({ content: "It." })));
+    const { client, sink } = traced();
+    await client.chat.completions.create({ ...ask, messages });
+    const [trace] = await sink.settle();
+    expect(trace?.messages.map(({ role }) => role)).toEqual(["system", "user", "assistant", "user", "assistant"]);
+    const back = trace?.messages.slice(0, 4).map((message) => fromTraceMessage(message).message);
+    expect(back).toEqual([messages[0], expect.anything(), messages[2], messages[3]]);
+    expect(trace?.messages[1]?.content).toMatch(/\[image\/png, 55 bytes, sha256 [0-9a-f]{64}\]/);
+    expect(JSON.parse(server.requests[0]?.body ?? "").messages).toEqual(messages);
+  });
+});
+
+describe("how a call ended", () => {
+  const beginning = [chunk({ role: "assistant", content: "Once " }), chunk({ content: "upon" })];
+  const endingOf = async (sink: ReturnType<typeof collectingSink>) => {
+    const [trace] = await sink.settle();
+    const [last] = trace?.messages.slice(-1) ?? [];
+    return { said: trace?.messages.at(-2)?.content, call: last && fromTraceMessage(last).call };
+  };
+
+  test("complete: no closing message, also when the reader leaves at [DONE]", async () => {
+    server.script(sse(...beginning));
+    const { client, sink } = traced();
+    await stream(client);
+    expect((await endingOf(sink)).call).toBeUndefined();
+  });
+
+  test("aborted by an early break: what was said is kept", async () => {
+    server.script(endless(...beginning));
+    const { client, sink } = traced();
+    for await (const _ of await client.chat.completions.create({ ...ask, stream: true })) break;
+    expect(await endingOf(sink)).toEqual({ said: "Once upon", call: { ended: "aborted" } });
+    expect(await server.requests[0]?.cutOff).toBe(true);
+  });
+
+  test("aborted by the caller's signal", async () => {
+    server.script(endless(...beginning));
+    const { client, sink } = traced();
+    const controller = new AbortController();
+    const reading = await client.chat.completions.create({ ...ask, stream: true }, { signal: controller.signal });
+    for await (const _ of reading) controller.abort();
+    expect(await endingOf(sink)).toEqual({ said: "Once upon", call: { ended: "aborted" } });
+  });
+
+  test("aborted before anything was read", async () => {
+    server.script(endless(...beginning));
+    const { client, sink } = traced();
+    (await client.chat.completions.create({ ...ask, stream: true })).controller.abort();
+    expect((await endingOf(sink)).call).toEqual({ ended: "aborted" });
+  });
+
+  test("failed midway: the connection broke", async () => {
+    server.script(broken(...beginning));
+    const { client, sink } = traced();
+    await expect(stream(client)).rejects.toThrow();
+    const { said, call } = await endingOf(sink);
+    expect(said).toBe("Once upon");
+    expect(call).toMatchObject({ ended: "failed", error: { name: "TypeError", cause: { code: "UND_ERR_SOCKET" } } });
+  });
+
+  test("failed midway: the stream tells an error", async () => {
+    server.script(
+      raw(
+        `data: ${JSON.stringify(beginning[0])}\n\ndata: {"error":{"message":"Overloaded right now.","code":503}}\n\n`,
+      ),
+    );
+    const { client, sink } = traced();
+    await expect(stream(client)).rejects.toThrow();
+    expect(await endingOf(sink)).toEqual({
+      said: "Once ",
+      call: { ended: "failed", error: { message: "Overloaded right now.", code: 503 } },
+    });
+  });
+
+  test("failed: an event named error, and an error as JSON where a stream was expected", async () => {
+    server.script(raw('event: error\ndata: {"message":"No more."}\n\n'), raw('{"error":{"message":"Not today."}}'));
+    const { client, sink } = traced();
+    await stream(client).catch(() => {});
+    await stream(client).catch(() => {});
+    const traces = await sink.settle(2);
+    const calls = traces.map(({ messages }) =>
+      messages.map((message) => fromTraceMessage(message).call).filter(Boolean),
+    );
+    expect(calls).toEqual([
+      [{ ended: "failed", error: { message: "No more." } }],
+      [{ ended: "failed", error: { message: "Not today." } }],
+    ]);
+  });
+
+  test("failed at once: traced only when asked for, the answer unchanged", async () => {
+    const refuse = json({ error: { message: "No such model." } }, { status: 404 });
+    server.script(refuse);
+    const quiet = traced();
+    await expect(quiet.client.chat.completions.create(ask)).rejects.toMatchObject({ status: 404 });
+    server.script(refuse);
+    const { client, sink } = traced({ captureErrors: true });
+    await expect(client.chat.completions.create(ask)).rejects.toMatchObject({
+      status: 404,
+      error: { message: "No such model." },
+    });
+    expect((await endingOf(sink)).call).toEqual({ ended: "failed", status: 404, error: { message: "No such model." } });
+    expect(quiet.sink.traces).toEqual([]);
+  });
+
+  test("failed at once: no connection, and aborted before an answer", async () => {
+    const sink = collectingSink();
+    const nowhere = wrapOpenAI(new OpenAI({ ...settings(), baseURL: "http://127.0.0.1:1/v1" }), sink, {
+      captureErrors: true,
+    });
+    await expect(nowhere.chat.completions.create(ask)).rejects.toThrow("Connection error.");
+    expect((await endingOf(sink)).call).toMatchObject({ ended: "failed", error: { message: "fetch failed" } });
+    const { client, sink: other } = traced({ captureErrors: true });
+    const controller = new AbortController();
+    server.script(() => controller.abort());
+    await expect(client.chat.completions.create(ask, { signal: controller.signal })).rejects.toThrow("aborted");
+    expect((await endingOf(other)).call).toEqual({ ended: "aborted" });
+  });
+});
+
+describe("bodies that bend the format", () => {
+  test.each([
+    ["just words", "just words"],
+    ['{"answer":"in a form of its own"}', '{"answer":"in a form of its own"}'],
+    ['[{"error":"in a list"}]', '[{"error":"in a list"}]'],
+    ["{oops", "{oops"],
+    ["data: not json\n\n", "not json"],
+    ['{"choices":[{"index":0,"text":"old style"}]}', "old style"],
+    ['{"choices":"all of them"}', "all of them"],
+    [
+      '{"choices":[null,7,"a word or two",{"message":"no object"}],"usage":null,"model":null,"created":0}',
+      "a word or two",
+    ],
+    ['{"choices":[{"message":{"role":7,"content":{"deep":["er and er"]}}}],"usage":[1]}', "er and er"],
+    ['data: {"choices":[{"delta":{"content":"no index"}}],"usage":null}\n\n', "no index"],
+    ['data: {"choices":[{"index":0,"message":{"content":"whole in a chunk"}}]}\n\n', "whole in a chunk"],
+    ['data: {"choices":[{"delta":{"__proto__":{"x":"hidden words"}}}]}', "hidden words"],
+    ['\ufeffdata: {"choices":[{"delta":{"content":"after a BOM"}}]}\r\rdata: [DONE]\r\r', "after a BOM"],
+    ["", "Say hello."],
+  ])("%j is kept in a valid trace", async (body, said) => {
+    server.script(raw(body));
+    const { client, sink } = traced();
+    await client.chat.completions
+      .create(ask)
+      .asResponse()
+      .then((response) => response.text());
+    const [trace] = await sink.settle();
+    expect(trace?.messages.map(({ content }) => content).join("\n")).toContain(said);
+  });
+
+  test.each(["not json", "[]", '{"messages":"words"}', '{"messages":[null,7,"word",{}],"model":5}', "{}"])(
+    "the request %j is kept, and sent as it is",
+    async (body) => {
+      server.script(json(completion({ content: "Fine." })));
+      const sink = collectingSink();
+      await tracingFetch(sink)(`${server.baseURL}/chat/completions`, { method: "POST", body }).then((response) =>
+        response.json(),
+      );
+      const [trace] = await sink.settle();
+      expect(trace?.messages.length).toBeGreaterThan(1);
+      expect(server.requests[0]?.body).toBe(body);
+    },
+  );
+
+  test("what goes beyond maxResponseBytes is left out, and the trace says so", async () => {
+    server.script(raw(`data: ${"x".repeat(1000)}\n\n`));
+    const { client, sink } = traced({ maxResponseBytes: 10 });
+    await client.chat.completions
+      .create(ask)
+      .asResponse()
+      .then((response) => response.text());
+    const [trace] = await sink.settle();
+    const [last] = trace?.messages.slice(-1) ?? [];
+    expect(last && fromTraceMessage(last)).toEqual({ call: { ended: "complete", dropped_bytes: 1008 } });
+  });
+});
+
+describe("tracingFetch", () => {
+  const body = JSON.stringify(ask);
+  test.each([
+    ["a string", () => ({ body })],
+    ["bytes", () => ({ body: new TextEncoder().encode(body) })],
+    ["a buffer", () => ({ body: new TextEncoder().encode(body).buffer })],
+    ["a Blob", () => ({ body: new Blob([body]) })],
+  ])("reads a request body that is %s", async (_, init) => {
+    server.script(json(completion({ content: "Hello there." })));
+    const sink = collectingSink();
+    const url = new URL(`${server.baseURL}/chat/completions?api-version=1`);
+    await tracingFetch(sink)(url, { method: "post", ...init() }).then((response) => response.text());
+    expect((await sink.settle())[0]?.messages).toEqual([question, { role: "assistant", content: "Hello there." }]);
+    expect(server.requests[0]?.body).toBe(body);
+  });
+
+  test("reads a Request, and leaves a stream alone", async () => {
+    server.script(json(completion({ content: "Hello there." })));
+    const sink = collectingSink();
+    const traceFetch = tracingFetch(sink);
+    const url = `${server.baseURL}/chat/completions`;
+    await traceFetch(new Request(url, { method: "POST", body })).then((response) => response.text());
+    const streamed = { method: "POST", body: new Blob([body]).stream(), duplex: "half" };
+    await traceFetch(url, streamed as RequestInit).then((response) => response.text()); // `duplex` is missing in the type
+    const traces = await sink.settle(2);
+    expect(traces.map(({ messages }) => messages.length)).toEqual([2, 1]);
+    expect(server.requests.map((request) => request.body)).toEqual([body, body]);
+  });
+
+  test("gives other calls to the given fetch as they are, and its promise back", () => {
+    const promise = Promise.resolve(new Response());
+    const seen: unknown[][] = [];
+    const given = ((...args: unknown[]) => {
+      seen.push(args);
+      return promise;
+    }) as typeof fetch; // one signature of several
+    const init = { method: "GET" };
+    expect(tracingFetch(collectingSink(), { fetch: given })("http://127.0.0.1/v1/models", init)).toBe(promise);
+    expect(seen[0]?.[1]).toBe(init);
+  });
+});
+
+describe("sinks", () => {
+  const badSinks: [string, TraceSink][] = [
+    [
+      "throws",
+      {
+        logTrace() {
+          throw new Error("sink");
+        },
+      },
+    ],
+    ["rejects", { logTrace: () => Promise.reject(new Error("sink")) }],
+    [
+      "gives a broken thenable",
+      {
+        logTrace: () => ({
+          // biome-ignore lint/suspicious/noThenProperty: what a hostile sink may give back
+          get then() {
+            throw new Error("sink");
+          },
+        }),
+      },
+    ],
+  ];
+  test.each(badSinks)("one that %s does not reach the caller", async (_, sink) => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on("unhandledRejection", note);
+    let logged = () => {};
+    const wasLogged = new Promise<void>((resolve) => {
+      logged = resolve;
+    });
+    const logTrace: TraceSink["logTrace"] = (input) => {
+      logged();
+      return sink.logTrace(input);
+    };
+    server.script(json(completion({ content: "Hello there." })));
+    const client = wrapOpenAI(new OpenAI(settings()), { logTrace });
+    await expect(client.chat.completions.create(ask)).resolves.toMatchObject({ id: "chatcmpl-1" });
+    await wasLogged;
+    await new Promise((resolve) => setImmediate(resolve)); // rejections are told after the microtasks
+    process.off("unhandledRejection", note);
+    expect(unhandled).toEqual([]);
+  });
+
+  test("one that is wrapped twice is told once; two sinks are told both", async () => {
+    server.script(json(completion({ content: "Hello there." })));
+    const { client, sink } = traced();
+    const other = collectingSink();
+    const twice = wrapOpenAI(wrapOpenAI(wrapOpenAI(client, sink), other), sink);
+    await twice.withOptions({ timeout: 1000 }).chat.completions.create(ask);
+    expect(await sink.settle()).toHaveLength(1);
+    expect(await other.settle()).toHaveLength(1);
+  });
+});
+
+describe("clients", () => {
+  test.each([
+    ["4.104", () => new OpenAI4(settings())],
+    ["5.23", () => new OpenAI5(settings())],
+    ["6.49", () => new OpenAI6(settings())],
+  ])("openai %s is captured, whole, streamed and aborted", async (_, make) => {
+    const sink = collectingSink();
+    const client = wrapOpenAI(make(), sink) as unknown as OpenAI; // the majors differ in types, not in what is used here
+    server.script(
+      json(completion({ content: "Hello there." })),
+      sse(chunk({ content: "Hello " }), chunk({ content: "again." })),
+      endless(chunk({ content: "Once" })),
+    );
+    await client.chat.completions.create(ask);
+    await sink.settle(1);
+    await stream(client);
+    await sink.settle(2);
+    for await (const _ of await client.chat.completions.create({ ...ask, stream: true })) break;
+    const traces = await sink.settle(3);
+    expect(traces.map(({ messages }) => messages.slice(1).map(({ content }) => content))).toEqual([
+      ["Hello there."],
+      ["Hello again."],
+      ["Once", '::: call {"ended":"aborted"}'],
+    ]);
+  });
+
+  test.each([
+    [{}],
+    [null],
+    ["client"],
+    [{ fetch: "no" }],
+    [
+      {
+        fetch() {},
+        withOptions() {
+          throw new Error("no options");
+        },
+      },
+    ],
+  ])("what cannot be wrapped is refused at once: %j", (client) => {
+    const wrap = () => wrapOpenAI(client as object, collectingSink()); // what JavaScript callers do
+    expect(wrap).toThrow(/wrapOpenAI cannot wrap .*tracingFetch/);
+    expect(wrap).toThrow(expect.objectContaining({ code: "unsupported_client" }));
+  });
+
+  test.each([
+    [undefined, {}],
+    [{}, {}],
+    [collectingSink(), { captureErrors: "yes" }],
+    [collectingSink(), { maxResponseBytes: -1 }],
+    [collectingSink(), { fetch: 7 }],
+  ])("bad sinks and options are refused at once: %#", (sink, options) => {
+    try {
+      tracingFetch(sink as TraceSink, options as object); // what JavaScript callers do
+      expect.unreachable();
+    } catch (error) {
+      expect(isTraceLoggerError(error) && error.code).toBe("invalid_option");
+    }
+  });
+});
