@@ -1,6 +1,7 @@
 /** One call, as it passed the fetch boundary: what the rooms that read it (`chat-completions`, …) are given. */
 import { isObject, type JsonObject } from "../json.ts";
-import type { CallEnding } from "../transcript.ts";
+import type { TraceInput } from "../trace.ts";
+import { type CallEnding, toCallMessage } from "../transcript.ts";
 
 export interface CapturedCall {
   /** The request's body as text; absent when it could not be read (a stream). */
@@ -25,4 +26,16 @@ export function parseJson(text: string | undefined): unknown {
 export function parseObject(text: string | undefined): JsonObject | undefined {
   const value = parseJson(text);
   return isObject(value) ? value : undefined;
+}
+
+/** What is kept of a call that no reader could read (nested deeper than the stack, say): both sides as they came. */
+export function rawTrace({ requestText = "", responseText, ending }: CapturedCall): TraceInput {
+  return {
+    model: "unknown",
+    messages: [
+      { role: "user", content: requestText },
+      { role: "assistant", content: responseText },
+      ...(ending ? [toCallMessage(ending)] : []),
+    ],
+  };
 }

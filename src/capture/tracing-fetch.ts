@@ -2,7 +2,7 @@ import { TraceLoggerError } from "../errors.ts";
 import { defer, type TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import type { CallEnding } from "../transcript.ts";
-import type { CapturedCall } from "./call.ts";
+import { type CapturedCall, rawTrace } from "./call.ts";
 import { chatCompletionToTrace } from "./chat-completions.ts";
 import type { BodyEnding, ObservedBody } from "./observe.ts";
 import { type CaptureOptions, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
@@ -90,10 +90,10 @@ function captureCall(request: OutgoingRequest, toTrace: ToTrace, settings: Captu
   const requestText = snapshotBody(request.body);
   const finish = (body: ObservedBody, status?: number) => {
     const deliver = async () => {
+      const { chunks, droppedBytes } = body;
       const ending = toCallEnding(body.ending, request.signal);
-      const responseText = decode(body.chunks);
-      const { droppedBytes } = body;
-      const trace = await toTrace({ requestText: await requestText, responseText, status, droppedBytes, ending });
+      const call = { requestText: await requestText, responseText: decode(chunks), status, droppedBytes, ending };
+      const trace = await toTrace(call).catch(() => rawTrace(call));
       // Not awaited: a receipt may take as long as the endpoint does.
       void Promise.resolve(sink.logTrace(trace)).catch(() => {});
     };

@@ -363,6 +363,43 @@ describe("bodies that bend the format", () => {
     },
   );
 
+  test("nesting deeper than the stack is kept as it came", async () => {
+    const deep = `{"choices":[{"message":{"content":${"[".repeat(50_000)}"deep down"${"]".repeat(50_000)}}}]}`;
+    server.script(raw(deep));
+    const { client, sink } = traced();
+    await client.chat.completions
+      .create(ask)
+      .asResponse()
+      .then((response) => response.text());
+    expect((await sink.settle())[0]?.messages[1]?.content).toContain("deep down");
+  });
+
+  test("12 MB of text, and lone surrogates", async () => {
+    const content = `${"long ".repeat(2_400_000)}\ud800 end`;
+    server.script(json(completion({ content })), sse(chunk({ content })));
+    const { client, sink } = traced();
+    await client.chat.completions.create(ask);
+    await stream(client);
+    const traces = await sink.settle(2);
+    expect(traces.map(({ messages }) => messages[1]?.content === content)).toEqual([true, true]);
+  });
+
+  test("a streamed function call of the old form", async () => {
+    server.script(
+      sse(
+        chunk({ function_call: { name: "look", arguments: '{"at":' } }),
+        chunk({ function_call: { arguments: '"it"}' } }),
+      ),
+    );
+    const { client, sink } = traced();
+    await stream(client);
+    const [, answer] = (await sink.settle())[0]?.messages ?? [];
+    expect(answer && fromTraceMessage(answer).message).toEqual({
+      role: "assistant",
+      function_call: { name: "look", arguments: '{"at":"it"}' },
+    });
+  });
+
   test("what goes beyond maxResponseBytes is left out, and the trace says so", async () => {
     server.script(raw(`data: ${"x".repeat(1000)}\n\n`));
     const { client, sink } = traced({ maxResponseBytes: 10 });

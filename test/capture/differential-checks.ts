@@ -343,6 +343,35 @@ export const checks: readonly Check[] = [
       return promise;
     },
   },
+  ...[
+    { name: "a BigInt", content: () => 1n },
+    {
+      name: "a cyclic object",
+      content: () => {
+        const self: unknown[] = [];
+        self.push(self);
+        return self;
+      },
+    },
+    {
+      name: "a getter that throws",
+      content: () => ({
+        get text() {
+          throw new RangeError("mine");
+        },
+      }),
+    },
+    { name: "nothing", content: () => null },
+    { name: "lone surrogates", content: () => "\ud800 \udc00" },
+  ].map(({ name, content }) => ({
+    name: `a message that holds ${name}`,
+    replies: [hello],
+    traces: ["nothing", "lone surrogates"].includes(name) ? 1 : 0,
+    use: (client: OpenAI) => {
+      const message = { role: "user", content: content() } as OpenAI.ChatCompletionMessageParam; // what JavaScript callers do
+      return client.chat.completions.create({ ...ask, messages: [message] });
+    },
+  })),
   {
     name: ".stream()",
     replies: [streamed],
