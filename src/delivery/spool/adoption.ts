@@ -57,8 +57,8 @@ export function flatten(io: SpoolFs, own: string, adopted: string): string[] {
 export interface AdoptionDeps {
   readonly io: SpoolFs;
   readonly newSegment: (directory: string, segmentFile: string, ackFile: string) => Segment;
-  /** A file that cannot be read, or is neither segment nor acknowledgements. */
-  readonly onStranger: (path: string, reason: "unreadable" | "unknown-file") => void;
+  /** A file that is neither segment nor acknowledgements. */
+  readonly onStranger: (path: string) => void;
 }
 
 /** The segments in an adopted directory, oldest first, with what was acknowledged of them. */
@@ -72,12 +72,11 @@ export function readDirectory(directory: string, deps: AdoptionDeps): Segment[] 
     numbers.add(Number(digits));
     const segment = deps.newSegment(directory, name, ackFileName(Number(digits)));
     const isLoaded = attempt(() => load(segment, count === undefined ? undefined : Number(count), deps.io));
-    if (isLoaded) segments.push(segment);
-    else deps.onStranger(segment.path, "unreadable");
+    if (isLoaded) segments.push(segment); // else it stays where it is, for the next process to try
   }
   for (const name of names.filter((name) => !segmentName.test(name))) {
     const isAck = name.endsWith(".ack");
-    if (!isAck) deps.onStranger(join(directory, name), "unknown-file");
+    if (!isAck) deps.onStranger(join(directory, name));
     // Its segment was deleted, and the process died before this was.
     else if (!numbers.has(Number(name.slice(0, -4)))) attempt(() => deps.io.remove(join(directory, name)));
   }
@@ -87,13 +86,22 @@ export function readDirectory(directory: string, deps: AdoptionDeps): Segment[] 
 function load(segment: Segment, recordsByName: number | undefined, io: SpoolFs): void {
   segment.isSealed = true;
   segment.size = io.sizeOf(segment.path);
-  segment.records = recordsByName ?? countIn(segment, io);
-  const acked = io.exists(segment.ackPath)
-    ? readAcks(io, segment.ackPath).filter((granule) => segment.wasAcknowledged(granule)).length
-    : 0;
+  const count = recordsByName ?? orNothing(() => countIn(segment, io));
+  // What cannot be read of the acknowledgements only means traces delivered once more.
+  const acks = io.exists(segment.ackPath) ? (orNothing(() => readAcks(io, segment.ackPath)) ?? []) : [];
+  const acked = acks.filter((granule) => segment.wasAcknowledged(granule)).length;
+  segment.records = count ?? acked + 1; // unreadable just now: there may be some, and reading tries again
   segment.waiting = Math.max(0, segment.records - acked);
   if (segment.waiting === 0 && acked > 0) segment.readTo(segment.size);
   else segment.waitingBytes = Math.round((segment.size * segment.waiting) / Math.max(1, segment.records));
+}
+
+function orNothing<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
 }
 
 function countIn(segment: Segment, io: SpoolFs): number {

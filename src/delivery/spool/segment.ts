@@ -40,6 +40,9 @@ export class Segment {
   isSealed = false;
   /** Parts of it could not be set aside: move the whole file instead of deleting it. */
   mustBeKept = false;
+  /** How often reading failed, and when to try again by the monotonic clock. */
+  readFailures = 0;
+  readRetryAtMs = Number.NEGATIVE_INFINITY;
   /** Acknowledged but, after a failure, not yet in the acknowledgement file. */
   readonly unsavedAcks: number[] = [];
   readonly #inMemory = new Bits();

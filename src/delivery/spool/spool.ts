@@ -349,15 +349,20 @@ class DiskSpool implements Spool {
   // --- reading back ---
 
   #nextUnread(): Segment | undefined {
-    for (const queue of [this.#adoptedUnread, this.#ownUnread]) {
-      for (let segment = queue[0]; segment !== undefined; segment = queue[0]) {
-        if (!segment.isReadToTheEnd) return segment;
-        if (!segment.isSealed) break;
-        queue.shift();
-        this.#removeIfDone(segment);
-      }
-    }
-    return undefined;
+    this.#adoptedUnread = this.#stillUnread(this.#adoptedUnread);
+    this.#ownUnread = this.#stillUnread(this.#ownUnread);
+    const now = this.#deps.monotonicMs();
+    const isNext = (segment: Segment) => !segment.isReadToTheEnd && segment.readRetryAtMs <= now;
+    return this.#adoptedUnread.find(isNext) ?? this.#ownUnread.find(isNext);
+  }
+
+  #stillUnread(queue: Segment[]): Segment[] {
+    if (!queue[0]?.isReadToTheEnd || !queue[0].isSealed) return queue;
+    return queue.filter((segment) => {
+      const isOver = segment.isSealed && segment.isReadToTheEnd;
+      if (isOver) this.#removeIfDone(segment);
+      return !isOver;
+    });
   }
 
   #readNext(segment: Segment, roomBytes: number): SpooledRecord | "full" | undefined {
@@ -392,6 +397,9 @@ class DiskSpool implements Spool {
       this.#leaveHome();
       return;
     }
+    segment.readFailures++;
+    segment.readRetryAtMs = this.#deps.monotonicMs() + this.#options.retryAfterMs;
+    if (segment.readFailures < mostTries) return; // too many open files, a network disk's hiccup
     const bytes = segment.size - segment.readOffset;
     this.#tell({ type: "set-aside", reason: "unreadable", bytes, path: segment.path });
     segment.mustBeKept = true;
@@ -415,11 +423,11 @@ class DiskSpool implements Spool {
     let directories = 0;
     let records = 0;
     for (const name of abandoned) {
-      if (monotonicMs() > until) return { directories, records, hasMore: true };
       const found = this.#takeOver(name);
       if (found === undefined) continue;
       directories++;
       records += found;
+      if (monotonicMs() > until) return { directories, records, hasMore: directories < abandoned.length };
     }
     return { directories, records, hasMore: false };
   }
@@ -441,7 +449,7 @@ class DiskSpool implements Spool {
     const segments = readDirectory(directory, {
       io,
       newSegment: (...where) => this.#newSegment(...where),
-      onStranger: (path, reason) => void this.#cursor.moveAside(path, reason),
+      onStranger: (path) => void this.#cursor.moveAside(path, "unknown-file"),
     });
     let records = 0;
     for (const segment of segments) {
