@@ -1,5 +1,9 @@
 /** TraceLogger: records what people and language models say to each other. Every public name of the main entry. */
 
+export { wrapOpenAI } from "./capture/openai.ts";
+// Capture
+export type { CaptureOptions } from "./capture/options.ts";
+export { tracingFetch } from "./capture/tracing-fetch.ts";
 // Errors
 export {
   DeliveryError,
@@ -25,7 +29,6 @@ export type {
   TraceReceipt,
 } from "./receipts.ts";
 export type { TraceSink } from "./sink.ts";
-
 // The contract
 export {
   parseTrace,
@@ -39,3 +42,4 @@ export {
 export { traceJsonSchema } from "./trace-json-schema.ts";
 // Log
 export { TraceLogger, type WaitOptions } from "./trace-logger.ts";
+export { fromTraceMessage, type Said, toTraceMessage } from "./transcript.ts";
