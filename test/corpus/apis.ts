@@ -1,0 +1,5 @@
+import type { Api } from "./api.ts";
+import { chat } from "./chat.ts";
+
+/** By a recording's `api`. A line here, and recordings of another API are replayed too. */
+export const APIS: ReadonlyMap<string, Api> = new Map([["chat", chat]]);
