@@ -1,0 +1,87 @@
+/** From a model call that a framework has told us of, however it ended, to the trace that goes to the sink. */
+import { defer, type TraceSink } from "../sink.ts";
+import type { TraceInput } from "../trace.ts";
+import { type CallEnding, choiceMessages, toCallMessage, toTraceMessage } from "../transcript.ts";
+import { describeMedia } from "./media.ts";
+
+/** An OpenAI-style message, open-ended. */
+export type ChatMessage = { readonly role: string; readonly [field: string]: unknown };
+
+/** One reply, in OpenAI's form of a choice. */
+export type Choice = { readonly index: number; readonly message: ChatMessage; readonly [field: string]: unknown };
+
+export interface ModelCall {
+  readonly model: string;
+  /** What was said to the model. */
+  readonly messages: readonly ChatMessage[];
+  readonly choices: readonly Choice[];
+  /** As it came. */
+  readonly usage?: object | undefined;
+  /** Absent when the call is complete. */
+  readonly ending: CallEnding | undefined;
+}
+
+/** Build the trace of a call off the caller's path and hand it to the sink. Never throws into the call. */
+export function logCall(sink: TraceSink, build: () => ModelCall): void {
+  const deliver = async () => {
+    const trace = await toTrace(build());
+    // Not awaited: a receipt may take as long as the endpoint does.
+    void Promise.resolve(sink.logTrace(trace)).catch(() => {});
+  };
+  try {
+    defer(sink, () => deliver().catch(() => {}));
+  } catch {
+    // There is nobody to tell: sinks report their own troubles.
+  }
+}
+
+async function toTrace({ model, messages, choices, usage, ending }: ModelCall): Promise<TraceInput> {
+  const said = { messages: toPlainData(messages), choices: toPlainData(choices) };
+  await describeMedia(said);
+  const stored = [...said.messages.map((message) => toTraceMessage(message)), ...choiceMessages(said.choices)];
+  return {
+    model,
+    // The contract wants something to be said: an empty call says how it ended.
+    messages: ending || stored.length === 0 ? [...stored, toCallMessage(ending ?? { ended: "complete" })] : stored,
+    ...(choices.length > 0 && { choices: said.choices }),
+    ...(usage && { usage: { ...usage } }),
+  };
+}
+
+/** A copy that is ours to change, with bytes as base64: how media is recognised, and then replaced by its hash. */
+function toPlainData<T>(value: readonly T[]): T[] {
+  // Data stays data; what JSON does not know (functions, undefined) says nothing.
+  return JSON.parse(
+    JSON.stringify(value, function (this: Record<string, unknown>, key: string, seen: unknown) {
+      const bytes = this[key]; // not `seen`: Node's Buffers are lists of numbers there already
+      if (bytes instanceof Uint8Array) return toBase64(bytes);
+      return typeof seen === "bigint" ? String(seen) : seen;
+    }),
+  ) as T[];
+}
+
+/** Without `Buffer`, which only Node has. */
+function toBase64(bytes: Uint8Array): string {
+  let binary = "";
+  // In pieces: `fromCharCode` takes its bytes as arguments, of which there may not be too many.
+  for (let start = 0; start < bytes.length; start += 8192) {
+    binary += String.fromCharCode(...bytes.subarray(start, start + 8192));
+  }
+  return btoa(binary);
+}
+
+/** The ending that an error means: aborted when the caller's signal or the error itself says so, else failed. */
+export function toEnding(error: unknown, signal: AbortSignal | undefined): CallEnding {
+  const { name, message, status, statusCode, code }: Record<string, unknown> = Object(error); // anything can be thrown
+  if (signal?.aborted || name === "AbortError" || name === "ModelAbortError") return { ended: "aborted" };
+  const httpStatus = [status, statusCode].find((one) => typeof one === "number");
+  return {
+    ended: "failed",
+    error: {
+      name: typeof name === "string" ? name : typeof error,
+      message: typeof message === "string" ? message : String(error),
+      ...(httpStatus !== undefined && { status: httpStatus }),
+      ...(code !== undefined && code !== null && { code }),
+    },
+  };
+}
