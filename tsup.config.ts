@@ -4,6 +4,9 @@ import { defineConfig, type Options } from "tsup";
 const library: Options = {
   entry: {
     index: "src/index.ts",
+    "ai-sdk": "src/capture/ai-sdk.ts",
+    langchain: "src/capture/langchain.ts",
+    redact: "src/redact.ts",
     spool: "src/delivery/spool/spool.ts",
     endpoint: "src/endpoint/index.ts",
     "endpoint-node": "src/endpoint/node.ts",

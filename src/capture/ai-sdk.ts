@@ -3,10 +3,10 @@ import type {
   LanguageModelV4CallOptions,
   LanguageModelV4FinishReason,
   LanguageModelV4GenerateResult,
-  LanguageModelV4Middleware,
   LanguageModelV4StreamResult,
   LanguageModelV4Usage,
 } from "@ai-sdk/provider";
+import type { LanguageModelMiddleware } from "ai";
 import type { TraceSink } from "../sink.ts";
 import type { CallEnding } from "../transcript.ts";
 import { partsToMessage, promptToMessages } from "./ai-sdk-messages.ts";
@@ -34,7 +34,7 @@ export interface TracingMiddlewareOptions {
  * const model = wrapLanguageModel({ model: openai("gpt-5"), middleware: tracingMiddleware(logger) });
  * await generateText({ model, prompt: "Hello" });
  */
-export function tracingMiddleware(sink: TraceSink, options: TracingMiddlewareOptions = {}): LanguageModelV4Middleware {
+export function tracingMiddleware(sink: TraceSink, options: TracingMiddlewareOptions = {}): LanguageModelMiddleware {
   const { captureErrors } = resolveCaptureOptions(sink, options);
   return {
     specificationVersion: "v4",
