@@ -32,13 +32,25 @@ function merged(known: unknown, piece: unknown, grow: boolean): unknown {
   if (typeof known === "string" && typeof piece === "string") return grow ? known + piece : piece;
   if (Array.isArray(known) && Array.isArray(piece)) return mergeItems(known, piece, grow);
   if (isObject(known) && isObject(piece)) return mergeDelta(known as Pieces, piece, grow); // made by us, so not read-only
+  // Mistral: text, then a list of parts (thinking, references), then text again.
+  if (typeof known === "string" && Array.isArray(piece)) return mergeItems(asParts(known), piece, grow);
+  if (Array.isArray(known) && typeof piece === "string") return mergeItems(known, asParts(piece), grow);
   return piece;
+}
+
+function asParts(text: string): Pieces[] {
+  return text === "" ? [] : [{ type: "text", text }];
 }
 
 function mergeItems(known: unknown[], pieces: readonly unknown[], grow: boolean): unknown[] {
   for (const piece of pieces) {
     const place =
-      isObject(piece) && grow ? known.findLastIndex((item) => isObject(item) && continues(item, piece)) : -1;
+      isObject(piece) && grow
+        ? known.findLastIndex(
+            (item, at) =>
+              isObject(item) && (continues(item, piece) || (at === known.length - 1 && goesOn(item, piece))),
+          )
+        : -1;
     const item = place < 0 ? undefined : known[place];
     if (isObject(piece) && isObject(item))
       mergeDelta(item as Pieces, piece, grow); // made by us, so not read-only
@@ -53,13 +65,39 @@ function mergeItems(known: unknown[], pieces: readonly unknown[], grow: boolean)
  */
 function continues(item: Pieces, piece: Pieces): boolean {
   if (piece["type"] && item["type"] && piece["type"] !== item["type"]) return false;
-  const begins = Boolean(piece["id"]) && item["id"] !== piece["id"] && Boolean(nameOf(piece)) && Boolean(item["id"]);
-  if (begins) return false;
+  if (begins(item, piece)) return false;
   if (piece["index"] !== undefined && piece["index"] !== null) return item["index"] === piece["index"];
   // No index: only pieces of tool calls are continued; a list of anything else is a list of whole items.
   return "function" in piece && (piece["id"] ? item["id"] === piece["id"] : !nameOf(piece));
 }
 
+/** Another tool call under the same index: a new id with a name, or without ids a name after arguments that are whole. */
+function begins(item: Pieces, piece: Pieces): boolean {
+  if (!nameOf(piece)) return false;
+  if (piece["id"]) return Boolean(item["id"]) && item["id"] !== piece["id"];
+  return Boolean(nameOf(item)) && isWholeJson(argumentsOf(item));
+}
+
+/** A part of text (or thinking) without an index goes on in the part before it, when that is of the same kind. */
+function goesOn(item: Pieces, piece: Pieces): boolean {
+  const isText = "text" in piece || "thinking" in piece;
+  const isBare = [item, piece].every(({ id, index }) => id === undefined && index === undefined);
+  return isText && isBare && item["type"] !== undefined && item["type"] === piece["type"];
+}
+
 function nameOf({ function: called }: Pieces): unknown {
   return isObject(called) ? called["name"] : undefined;
+}
+
+function argumentsOf({ function: called }: Pieces): unknown {
+  return isObject(called) ? called["arguments"] : undefined;
+}
+
+function isWholeJson(text: unknown): boolean {
+  if (typeof text !== "string") return false;
+  try {
+    return JSON.parse(text) !== undefined;
+  } catch {
+    return false;
+  }
 }
