@@ -7,9 +7,9 @@
  */
 import { createOpenAI } from "@ai-sdk/openai";
 import { generateText, isStepCount, streamText, tool, wrapLanguageModel } from "ai";
+import { TraceLogger } from "tracelogger";
+import { tracingMiddleware } from "tracelogger/ai-sdk";
 import * as z from "zod";
-import { tracingMiddleware } from "../src/capture/ai-sdk.ts"; // users write "tracelogger/ai-sdk"
-import { TraceLogger } from "../src/index.ts"; // "tracelogger"
 
 const logger = new TraceLogger();
 const openai = createOpenAI(process.env.OPENAI_BASE_URL ? { baseURL: process.env.OPENAI_BASE_URL } : {});

@@ -7,8 +7,8 @@
  */
 import { ChatPromptTemplate } from "@langchain/core/prompts";
 import { ChatOpenAI } from "@langchain/openai";
-import { tracingHandler } from "../src/capture/langchain.ts"; // users write "tracelogger/langchain"
-import { TraceLogger } from "../src/index.ts"; // "tracelogger"
+import { TraceLogger } from "tracelogger";
+import { tracingHandler } from "tracelogger/langchain";
 
 const logger = new TraceLogger();
 const model = new ChatOpenAI({

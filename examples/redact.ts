@@ -6,9 +6,8 @@
  * OPENAI_BASE_URL and OPENAI_MODEL name another OpenAI-compatible provider, TRACELOGGER_ENDPOINT another endpoint.
  */
 import OpenAI from "openai";
-import { wrapOpenAI } from "../src/capture/openai.ts"; // users write "tracelogger"
-import { TraceLogger } from "../src/index.ts"; // "tracelogger"
-import { composeRedactors, redactCardNumbers, redactEmails, redactSecrets } from "../src/redact.ts"; // "tracelogger/redact"
+import { TraceLogger, wrapOpenAI } from "tracelogger";
+import { composeRedactors, redactCardNumbers, redactEmails, redactSecrets } from "tracelogger/redact";
 
 const logger = new TraceLogger({ redact: composeRedactors(redactSecrets(), redactEmails(), redactCardNumbers()) });
 const openai = wrapOpenAI(new OpenAI(), logger);

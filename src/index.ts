@@ -23,12 +23,13 @@ export type {
   LossReason,
   LostReceipt,
   SkippedReceipt,
+  SpooledReceipt,
   TraceLoggerEvent,
   TraceLoggerStats,
   TraceLoss,
   TraceReceipt,
 } from "./receipts.ts";
-export type { TraceSink } from "./sink.ts";
+export { type DeferringTraceSink, deferTrace, type TraceSink } from "./sink.ts";
 // The contract
 export {
   parseTrace,

@@ -15,7 +15,7 @@ export const TRACE_ROLES = ["system", "user", "assistant"] as const;
 export const DEFAULT_TRACE_OBJECT = "chat.trace";
 
 /** 9999-12-31T23:59:59Z: the last second the deployed function takes for a date. Milliseconds lie far beyond it. */
-export const MAX_CREATED_SECONDS = 253_402_300_799;
+const MAX_CREATED_SECONDS = 253_402_300_799;
 
 const role = z.enum(TRACE_ROLES);
 const anyObject = z.looseObject({});

@@ -36,7 +36,8 @@ export function createAttempt(options: AttemptOptions): Attempt {
         redirect: "manual",
         ...(options.fetch ? { fetch: options.fetch } : {}),
       });
-      return verdictOf(await readAnswer(response), Date.now());
+      // Raced, since not every `fetch` ends a body that is being read when its signal aborts.
+      return verdictOf(await Promise.race([readAnswer(response), deadline.aborted]), Date.now());
     } catch (cause) {
       return verdictOfFailure(cause, deadline.passed());
     } finally {
@@ -56,8 +57,13 @@ function withDeadline(outer: AbortSignal, timeoutMs: number) {
   }, timeoutMs);
   if (outer.aborted) abort();
   outer.addEventListener("abort", abort, { once: true });
+  const aborted = new Promise<never>((_resolve, reject) => {
+    controller.signal.addEventListener("abort", () => reject(controller.signal.reason), { once: true });
+  });
+  aborted.catch(() => {}); // nobody waits for it while headers are awaited
   return {
     signal: controller.signal,
+    aborted,
     passed: () => timedOut,
     clear() {
       clearTimeout(timer);
