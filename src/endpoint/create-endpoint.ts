@@ -4,6 +4,7 @@ import { tellFailure, tellSuccess } from "./answers.ts";
 import { type KeyCheck, keyCheck } from "./api-key.ts";
 import { Failure } from "./failure.ts";
 import { type KeptTrace, keepTrace } from "./keep.ts";
+import type { KeyLayout } from "./key.ts";
 import { type EndpointMode, MODES, type ModeRules } from "./modes.ts";
 import { listPage, storedEntry } from "./pages.ts";
 import { readBody } from "./read-body.ts";
@@ -35,6 +36,12 @@ export interface EndpointOptions {
   readonly maxDepth?: number;
   /** Write a share page beside every trace, and answer with its URL? Without, the `url` is null. @default true */
   readonly sharePages?: boolean;
+  /**
+   * Where in the store a trace lies: `logs/<fingerprint>/<YYYYMMDD>/<id>.json`, or with the day first, as query engines
+   * like it: `logs/dt=<YYYY-MM-DD>/fp=<fingerprint>/<id>.json`. Decide once: a trace that is sent again after a change
+   * is stored again. @default "contract"
+   */
+  readonly layout?: KeyLayout;
   /** What the URLs in answers begin with, where it is not the origin of the request. @example "https://traces.example/prod" */
   readonly publicUrl?: string;
   /** Called after every stored trace. What it throws is ignored. */
@@ -52,6 +59,7 @@ interface Settings extends TraceLimits {
   readonly mayEnter: KeyCheck;
   readonly maxRequestBytes: number;
   readonly sharePages: boolean;
+  readonly layout: KeyLayout;
 }
 
 /** Where a POST is a trace: the root, and the stage of the published URL. */
@@ -124,8 +132,9 @@ function ignoringErrors(callback: () => void): void {
 }
 
 function resolve(options: EndpointOptions): Settings {
-  const { mode = "proxy", apiKeys = [], sharePages = true } = options;
+  const { mode = "proxy", apiKeys = [], sharePages = true, layout = "contract" } = options;
   if (!Object.hasOwn(MODES, mode)) throw invalidOption("mode", Object.keys(MODES).join(" or "));
+  if (!["contract", "partitioned"].includes(layout)) throw invalidOption("layout", "contract or partitioned");
   if (apiKeys.some((key) => typeof key !== "string" || key === ""))
     throw invalidOption("apiKeys", "strings that are not empty");
   return {
@@ -136,6 +145,7 @@ function resolve(options: EndpointOptions): Settings {
     maxMessages: limit("maxMessages", options.maxMessages, 10_000),
     maxDepth: limit("maxDepth", options.maxDepth, 100),
     sharePages,
+    layout,
   };
 }
 

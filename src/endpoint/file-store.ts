@@ -31,7 +31,7 @@ function contained(key: string): string {
   const legal = key
     .replace(/\/$/, "")
     .split("/")
-    .every((segment) => /^[\w!-][\w.!-]*$/.test(segment));
+    .every((segment) => /^[\w!-][\w.!=-]*$/.test(segment));
   if (!legal) throw new RangeError("not a key of this store");
   return key;
 }

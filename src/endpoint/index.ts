@@ -2,7 +2,7 @@
 export { createEndpoint, type Endpoint, type EndpointOptions, type StoredTrace } from "./create-endpoint.ts";
 export { type FileStoreOptions, fileStore } from "./file-store.ts";
 export type { KeptTrace } from "./keep.ts";
-export { type TraceKey, traceKey } from "./key.ts";
+export { type KeyLayout, type TraceKey, traceKey } from "./key.ts";
 export type { EndpointMode } from "./modes.ts";
 export { sharePage } from "./share-page.ts";
 export type { Store, StoreEntry } from "./store.ts";

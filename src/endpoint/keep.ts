@@ -1,7 +1,7 @@
 /** Store one trace so that the same one twice is a success, and another one under its name is refused. */
 import type { Trace } from "../trace.ts";
 import { Failure } from "./failure.ts";
-import { type TraceKey, traceKey } from "./key.ts";
+import { type KeyLayout, type TraceKey, traceKey } from "./key.ts";
 import { sharePage } from "./share-page.ts";
 import type { Store } from "./store.ts";
 
@@ -13,12 +13,17 @@ export interface KeptTrace {
   readonly duplicate: boolean;
 }
 
+export interface KeepOptions {
+  readonly sharePages: boolean;
+  readonly layout: KeyLayout;
+}
+
 /**
  * @throws {Failure} `conflict` when another trace has this fingerprint, day and id, `storage` when the store fails. In
  *   both cases nothing that was stored is changed.
  */
-export async function keepTrace(store: Store, trace: Trace, options: { sharePages: boolean }): Promise<KeptTrace> {
-  const key = await traceKey(trace);
+export async function keepTrace(store: Store, trace: Trace, options: KeepOptions): Promise<KeptTrace> {
+  const key = await traceKey(trace, options.layout);
   const text = JSON.stringify(trace);
   const taken = (await orFailure(store.put(key.json, text, "application/json"))) === "taken";
   if (taken && !(await isStored(store, key.json, trace))) throw conflict();

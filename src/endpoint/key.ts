@@ -1,5 +1,6 @@
 /**
  * Where a trace lies in a store: `logs/<fingerprint>/<YYYYMMDD of created, UTC>/<id>.json`, its share page beside it.
+ * Or `logs/dt=<YYYY-MM-DD>/fp=<fingerprint>/<id>.json`, which query engines know as partitions ("Hive").
  *
  * Fingerprints and ids are hostile input. `encodeSegment` turns any string into one path segment that is legal on
  * every file system and in S3, stays inside its folder, and is never shared by two different strings, also where
@@ -15,20 +16,42 @@ export interface TraceKey {
   readonly page: string;
 }
 
+/**
+ * How keys are made. `contract`: as the published endpoint's. `partitioned`: the day first and both named, so that a
+ * query of some days reads these days only, of all fingerprints.
+ */
+export type KeyLayout = "contract" | "partitioned";
+
 /** Longest segment: two of them, a day and a folder of some length still fit into the 260 characters of Windows. */
 export const MAX_SEGMENT_LENGTH = 100;
 
 /** The keys of a trace. Asynchronous only because a name too long for a file is shortened with a SHA-256. */
-export async function traceKey(trace: Pick<Trace, "id" | "created" | "system_fingerprint">): Promise<TraceKey> {
+export async function traceKey(
+  trace: Pick<Trace, "id" | "created" | "system_fingerprint">,
+  layout: KeyLayout = "contract",
+): Promise<TraceKey> {
   const fingerprint = await encodeSegment(trace.system_fingerprint);
   const id = await encodeSegment(trace.id);
-  const path = `${fingerprint}/${utcDay(trace.created)}/${id}`;
+  const day = utcDay(trace.created);
+  // `=` is in no encoded segment, so the two layouts cannot meet in one store.
+  const folder = layout === "contract" ? `${fingerprint}/${day}` : `dt=${withDashes(day)}/fp=${fingerprint}`;
+  const path = `${folder}/${id}`;
   return { json: `logs/${path}.json`, page: `share/${path}.html` };
 }
 
 /** Is this a key that `traceKey` can have made? Whatever reads by a key from outside asks this first. */
 export function isTraceKey(key: string): boolean {
-  return /^(?:logs|share)\/[\w!-][\w.!-]*\/\d{8}\/[\w!-][\w.!-]*\.(?:json|html)$/.test(key);
+  return /^(?:logs|share)\/(?:[\w!-][\w.!-]*\/\d{8}|dt=\d{4}-\d\d-\d\d\/fp=[\w!-][\w.!-]*)\/[\w!-][\w.!-]*\.(?:json|html)$/.test(
+    key,
+  );
+}
+
+/** What the folders of a key, or of a folder two levels down, say: the fingerprint, and the day as `YYYYMMDD`. */
+export function foldersOf(key: string): { readonly fingerprint: string; readonly day: string } {
+  const [, first = "", second = ""] = key.split("/");
+  const partitioned = first.startsWith("dt=");
+  const [fingerprint, day] = partitioned ? [second.slice(3), first.slice(3)] : [first, second];
+  return { fingerprint: decodeSegment(fingerprint), day: day.replaceAll("-", "") };
 }
 
 /** The share page's key beside a trace's key. */
@@ -39,6 +62,10 @@ export function pageKeyOf(jsonKey: string): string {
 /** `YYYYMMDD`, UTC. */
 export function utcDay(createdSeconds: number): string {
   return new Date(createdSeconds * 1000).toISOString().slice(0, 10).replaceAll("-", "");
+}
+
+function withDashes(day: string): string {
+  return `${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}`;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** The newest traces of a store, found by walking its folders: no index that could disagree with the files. */
+import { foldersOf } from "./key.ts";
 import type { Store, StoreEntry } from "./store.ts";
 
 /** Newest day first, and the newest first within a day, at most `limit`. */
@@ -12,12 +13,12 @@ export async function newestTraces(store: Store, limit: number): Promise<StoreEn
   return found.slice(0, limit);
 }
 
-/** Every fingerprint has its own folder of a day: `[day, folders]`, newest day first. */
+/** A day has a folder for every fingerprint, in both layouts: `[day, folders]`, newest day first. */
 async function foldersByDay(store: Store): Promise<[string, string[]][]> {
   const days = new Map<string, string[]>();
-  for (const fingerprint of await collect(store.list("logs/"))) {
-    for (const { key } of await collect(store.list(fingerprint.key))) {
-      const day = key.split("/").at(-2) ?? "";
+  for (const outer of await collect(store.list("logs/"))) {
+    for (const { key } of await collect(store.list(outer.key))) {
+      const { day } = foldersOf(key);
       days.set(day, [...(days.get(day) ?? []), key]);
     }
   }

@@ -1,7 +1,7 @@
 /** What a browser may look at: the list of traces, a share page, the JSON behind it. */
 import { Failure } from "./failure.ts";
 import { html, policyOf, renderPage } from "./html.ts";
-import { decodeSegment, isTraceKey, pageKeyOf } from "./key.ts";
+import { decodeSegment, foldersOf, isTraceKey, pageKeyOf } from "./key.ts";
 import { newestTraces } from "./newest.ts";
 import type { Store, StoreEntry } from "./store.ts";
 
@@ -20,9 +20,9 @@ ${shown.length === 0 ? html`<p>Nothing here yet.</p>` : html`<ol start="${(page 
 }
 
 function listItem({ key, modifiedMs = 0 }: StoreEntry) {
-  const [, fingerprint = "", , file = ""] = key.split("/");
+  const file = key.slice(key.lastIndexOf("/") + 1);
   const when = new Date(modifiedMs).toISOString().slice(0, 19).replace("T", " ");
-  return html`<li><time>${when}</time> <a href="/${pageKeyOf(key)}">${decodeSegment(fingerprint)} · ${decodeSegment(file.replace(/\.json$/, ""))}</a> <a href="/${key}">JSON</a></li>`;
+  return html`<li><time>${when}</time> <a href="/${pageKeyOf(key)}">${foldersOf(key).fingerprint} · ${decodeSegment(file.replace(/\.json$/, ""))}</a> <a href="/${key}">JSON</a></li>`;
 }
 
 /** `GET /share/…` and `GET /logs/…`. The path is the key, and nothing that is not a key is looked for. */

@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { decodeSegment, encodeSegment, isTraceKey, MAX_SEGMENT_LENGTH, traceKey } from "../../src/endpoint/key.ts";
+import {
+  decodeSegment,
+  encodeSegment,
+  foldersOf,
+  isTraceKey,
+  MAX_SEGMENT_LENGTH,
+  traceKey,
+} from "../../src/endpoint/key.ts";
 
 // Strings as an attacker writes them: any UTF-16 units, lone surrogates too, and pieces that mean something to a path.
 const pieces = fc.constantFrom(
@@ -119,8 +126,40 @@ test("a key stays in its folder and is recognised again", async () => {
   );
 });
 
+test("the partitioned layout names the day, then the fingerprint", async () => {
+  const key = await traceKey({ id: "a", system_fingerprint: "gpt-5", created: 1_714_857_600 }, "partitioned");
+  expect(key).toEqual({
+    json: "logs/dt=2024-05-04/fp=gpt-5/a.json",
+    page: "share/dt=2024-05-04/fp=gpt-5/a.html",
+  });
+});
+
+test("keys of both layouts are recognised, say what they were made of, and never meet", async () => {
+  const second = fc.integer({ min: 0, max: 253_402_300_799 });
+  const parts = fc.record({ id: hostile, system_fingerprint: hostile, created: second });
+  const layout = fc.constantFrom("contract" as const, "partitioned" as const);
+  await fc.assert(
+    fc.asyncProperty(parts, layout, parts, layout, async (left, leftLayout, right, rightLayout) => {
+      const [one, other] = [await traceKey(left, leftLayout), await traceKey(right, rightLayout)];
+      expect(isTraceKey(one.json) && isTraceKey(one.page)).toBe(true);
+      expect(foldersOf(one.json)).toEqual(foldersOf((await traceKey(left)).json));
+      const day = (created: number) => Math.floor(created / 86_400);
+      const same =
+        leftLayout === rightLayout &&
+        left.id === right.id &&
+        left.system_fingerprint === right.system_fingerprint &&
+        day(left.created) === day(right.created);
+      expect(one.json.toLowerCase() === other.json.toLowerCase()).toBe(same);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
 test.each([
   "",
+  "logs/dt=2024-05-04/x.json",
+  "logs/dt=2024-05-04/fp=../x.json",
+  "logs/dt=2024-05-04/fp=/x.json",
   "logs/../../etc/passwd",
   "logs/a/20240504/../x.json",
   "logs/a/20240504/.draft-1.json",

@@ -101,4 +101,17 @@ describe("the list", () => {
     const [, link = ""] = /href="(\/share[^"]+)"/.exec(page) ?? [];
     expect((await get(link)).status).toBe(200);
   });
+
+  test("is the same in the partitioned layout, and its links work", async () => {
+    const { post, get } = await testEndpoint({ layout: "partitioned" });
+    await post(trace({ id: "older", created: 1_700_000_000 }));
+    await post(trace({ id: "newer" }));
+    const page = await (await get("/")).text();
+    expect([...page.matchAll(/>([^<]+ · [^<]+)</g)].map(([, name]) => name)).toEqual([
+      "olmo-2 · newer",
+      "olmo-2 · older",
+    ]);
+    expect((await get("/share/dt=2024-05-04/fp=olmo-2/newer.html")).status).toBe(200);
+    expect((await get("/logs/dt=2024-05-04/fp=olmo-2/newer.json")).status).toBe(200);
+  });
 });
