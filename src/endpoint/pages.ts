@@ -52,6 +52,8 @@ function secured(content: string, headers: Record<string, string>): Response {
 const LIST_STYLE = `
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
+h1 { margin: 0 0 .5rem; font-size: 1.35rem; }
+ol { padding-inline-start: 2.5rem; }
 li { overflow-wrap: anywhere; margin: .25rem 0; }
 time { opacity: .7; font-variant-numeric: tabular-nums; }
 `;

@@ -10,6 +10,8 @@ type ShownMessage = Readonly<Record<string, unknown>>;
 
 /** Where providers put what a model thought before it spoke. */
 const REASONING_FIELDS = ["reasoning_content", "reasoning", "thinking"];
+/** A block of code as Markdown has it, from its opening line to the line that closes it. */
+const FENCED = /^(```[^`\n]*\n(?:(?!```).*\n)*```[^\S\n]*(?:\n|$))/m;
 const MAX_SHOWN_DEPTH = 100;
 /** Which colour a role has; roles not listed here look like a tool's. */
 const TONES = { system: "system", developer: "system", user: "user", assistant: "assistant" };
@@ -78,7 +80,12 @@ function extras(rest: ShownMessage): Html | "" {
 }
 
 function text(said: string): Html {
-  return html`<div class="text" dir="auto">${said}</div>`;
+  return html`<div class="text" dir="auto">${said.split(FENCED).map(proseOrCode)}</div>`;
+}
+
+/** Every other piece of a text that is split at FENCED is code, fences and all: nothing of the text is left out. */
+function proseOrCode(piece: string, index: number): Html | string {
+  return index % 2 === 0 ? piece : html`<code dir="ltr">${piece}</code>`;
 }
 
 function data(value: unknown): Html {

@@ -30,6 +30,7 @@ article.tool { --tone: var(--tool); }
 h2 { margin: 0 0 .35rem; font-size: .8rem; font-weight: 600; color: var(--tone); overflow-wrap: anywhere; }
 h3 { margin: .75rem 0 .25rem; font-size: .8rem; font-weight: 600; color: var(--tool); overflow-wrap: anywhere; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; }
+.text code { display: block; margin: .5rem 0; padding: .5rem; overflow-x: auto; background: var(--ground); border-radius: .35rem; font: .8125rem/1.45 ui-monospace, monospace; white-space: pre; overflow-wrap: normal; }
 .quiet { color: var(--quiet); font-style: italic; }
 pre { margin: 0; padding: .5rem; overflow-x: auto; background: var(--ground); border-radius: .35rem; font: .8125rem/1.45 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 details > summary { cursor: pointer; color: var(--quiet); font-size: .875rem; }

@@ -14,6 +14,16 @@ describe("a share page", () => {
     }
   });
 
+  test("shows a block of code as code, and leaves nothing of it out", async () => {
+    const page = await pageOf({
+      messages: [{ role: "user", content: "See:\n```ts\na < b\n```\nand ```this``` is\n```\nopen" }],
+    });
+    expect(page).toContain(
+      'See:\n<code dir="ltr">&#96;&#96;&#96;ts\na &#60; b\n&#96;&#96;&#96;\n</code>and &#96;&#96;&#96;this',
+    );
+    expect(page.match(/<code/g)).toHaveLength(1);
+  });
+
   test("refers to nothing outside it", async () => {
     const page = await pageOf({});
     expect(page).not.toMatch(/\b(?:src|href|srcset|action)=|@import|url\(/);
