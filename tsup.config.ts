@@ -28,7 +28,8 @@ const cli: Options = {
 export default defineConfig([
   // Split, so that what is loaded on demand stays apart from what an import costs.
   { ...library, format: "esm", dts: true, splitting: true },
-  // Whole files: `import()` from CommonJS does not work everywhere (Jest), and `require` does.
-  { ...library, format: "cjs", dts: true, splitting: false, treeshake: false, shims: true },
+  // Whole files: `import()` from CommonJS does not work everywhere (Jest). For the same reason ky and uuid, which are ES
+  // modules only, are inside: `require` of them works in plain Node, but neither in Jest nor through esbuild's interop.
+  { ...library, format: "cjs", dts: true, splitting: false, treeshake: false, shims: true, noExternal: ["ky", "uuid"] },
   cli,
 ]);

@@ -11,7 +11,7 @@ const root = resolve(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "tracelogger-package-"));
 const run = (cwd: string, command: string, ...args: string[]): string => {
   console.log(`$ ${command} ${args.join(" ")}`);
-  return execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  return execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], timeout: 240_000 });
 };
 
 /** One program, in both module systems: it logs into a server of its own and prints what arrived. */
