@@ -10,6 +10,8 @@ const library: Options = {
     spool: "src/delivery/spool/spool.ts",
     endpoint: "src/endpoint/index.ts",
     "endpoint-node": "src/endpoint/node.ts",
+    "endpoint-s3": "src/endpoint/s3-store.ts",
+    "endpoint-lambda": "src/endpoint/lambda.ts",
   },
   target: "es2023",
   treeshake: true,
@@ -25,6 +27,21 @@ const cli: Options = {
   banner: { js: "#!/usr/bin/env node" },
 };
 
+/**
+ * The Lambda function: one file to deploy, AWS's SDK in it. The runtime has a copy of its own, but which one is AWS's
+ * choice and changes under a deployed function; and reading one file starts faster than resolving a thousand.
+ */
+const lambda: Options = {
+  entry: { "lambda/index": "src/endpoint/lambda-deploy.ts" },
+  format: "cjs",
+  platform: "node",
+  target: "node22",
+  noExternal: [/./],
+  splitting: false,
+  treeshake: false,
+  minify: true,
+};
+
 export default defineConfig([
   // Split, so that what is loaded on demand stays apart from what an import costs.
   { ...library, format: "esm", dts: true, splitting: true },
@@ -32,4 +49,5 @@ export default defineConfig([
   // modules only, are inside: `require` of them works in plain Node, but neither in Jest nor through esbuild's interop.
   { ...library, format: "cjs", dts: true, splitting: false, treeshake: false, shims: true, noExternal: ["ky", "uuid"] },
   cli,
+  lambda,
 ]);

@@ -1,4 +1,5 @@
 /** How an outcome is told: with real statuses, or the way the deployed function and its gateway do (README, "The contract"). */
+import type { ItemAnswer } from "./batch.ts";
 import type { Failure, FailureKind } from "./failure.ts";
 
 /** What API Gateway answers by itself, without asking the function. */
@@ -60,6 +61,16 @@ export type AnswerStyle = "envelope" | "proxy";
 export function tellSuccess(style: AnswerStyle, url: string | null): Response {
   const inner = { outcome: "success", error: null, url };
   return style === "envelope" ? envelope(200, inner) : json(200, inner);
+}
+
+/** A batch was read: what became of each trace stands in the list, in their order. The request itself is a success. */
+export function tellBatch(results: readonly ItemAnswer[]): Response {
+  return json(200, { results });
+}
+
+/** The status by which the proxy style tells a failure. */
+export function statusOf(kind: FailureKind): number {
+  return RULES[kind].status;
 }
 
 /** The trace is not stored, and why. */

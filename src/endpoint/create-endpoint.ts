@@ -1,19 +1,21 @@
 /** The endpoint: one function from a Request to a Response, which runs wherever `fetch` does. */
 import { TraceLoggerError } from "../errors.ts";
-import { tellFailure, tellSuccess } from "./answers.ts";
+import { tellBatch, tellFailure, tellSuccess } from "./answers.ts";
 import { type KeyCheck, keyCheck } from "./api-key.ts";
+import { answerItems, itemsOf } from "./batch.ts";
 import { Failure } from "./failure.ts";
 import { type KeptTrace, keepTrace } from "./keep.ts";
 import type { KeyLayout } from "./key.ts";
 import { type EndpointMode, MODES, type ModeRules } from "./modes.ts";
 import { listPage, storedEntry } from "./pages.ts";
 import { readBody } from "./read-body.ts";
-import { parseBody, receiveTrace, type TraceLimits } from "./receive.ts";
+import { receiveTrace, type TraceLimits } from "./receive.ts";
+import { type ShareLinkOptions, type ShareLinks, shareLinks } from "./share-links.ts";
 import type { Store } from "./store.ts";
 
 /** A trace that is in the store, and where it can be looked at. */
 export interface StoredTrace extends KeptTrace {
-  /** Its share page; null where none are written. */
+  /** Its share page, signed where links are; null where none are written. */
   readonly url: string | null;
 }
 
@@ -25,11 +27,13 @@ export interface EndpointOptions {
   readonly mode?: EndpointMode;
   /**
    * Keys of which a request must carry one in `x-api-key`, to store and to list. Share pages stay open to whoever has
-   * the link. @default none, and everyone may
+   * the link, or a link that is signed (`shareLinks`). @default none, and everyone may
    */
   readonly apiKeys?: readonly string[];
   /** Longest request body in bytes, after decompression. @default 6291456, what a Lambda takes */
   readonly maxRequestBytes?: number;
+  /** Most traces in one request: a JSON array, or NDJSON. @default 1000 */
+  readonly maxTraces?: number;
   /** Most messages in one trace. @default 10000 */
   readonly maxMessages?: number;
   /** Deepest nesting of the JSON. @default 100 */
@@ -42,6 +46,13 @@ export interface EndpointOptions {
    * is stored again. @default "contract"
    */
   readonly layout?: KeyLayout;
+  /**
+   * Sign the links to share pages, and show a page only to those who come with such a link, while it is valid.
+   * @default none: a page's address is enough
+   */
+  readonly shareLinks?: ShareLinkOptions;
+  /** Show the list of traces and their JSON to whoever may store, too? @default true */
+  readonly browse?: boolean;
   /** What the URLs in answers begin with, where it is not the origin of the request. @example "https://traces.example/prod" */
   readonly publicUrl?: string;
   /** Called after every stored trace. What it throws is ignored. */
@@ -58,8 +69,10 @@ interface Settings extends TraceLimits {
   readonly rules: ModeRules;
   readonly mayEnter: KeyCheck;
   readonly maxRequestBytes: number;
+  readonly maxTraces: number;
   readonly sharePages: boolean;
   readonly layout: KeyLayout;
+  readonly links: ShareLinks;
 }
 
 /** Where a POST is a trace: the root, and the stage of the published URL. */
@@ -84,43 +97,66 @@ async function answer(request: Request, settings: Settings): Promise<Response> {
   if (request.method === "POST") return intake(request, url, settings);
   if (request.method !== "GET" && request.method !== "HEAD")
     throw new Failure("wrong_method", "MethodNotAllowed: POST a trace");
-  if (/^\/share\//.test(url.pathname)) return storedEntry(settings.options.store, url.pathname);
-  if (!/^\/(?:$|logs\/)/.test(url.pathname)) throw new Failure("wrong_path", "NotFound: Nothing is here");
+  return show(request, url, settings);
+}
+
+async function show(request: Request, url: URL, settings: Settings): Promise<Response> {
+  const { store, browse = true } = settings.options;
+  if (/^\/share\//.test(url.pathname)) {
+    if (!(await settings.links.isValid(url))) throw new Failure("forbidden", "PermissionError: The link has expired");
+    return storedEntry(store, url.pathname);
+  }
+  if (!browse || !/^\/(?:$|logs\/)/.test(url.pathname)) throw new Failure("wrong_path", "NotFound: Nothing is here");
   await demandKey(request, settings);
-  return url.pathname === "/"
-    ? listPage(settings.options.store, url)
-    : storedEntry(settings.options.store, url.pathname);
+  return url.pathname === "/" ? listPage(store, url) : storedEntry(store, url.pathname);
 }
 
 async function intake(request: Request, url: URL, settings: Settings): Promise<Response> {
   const { options, rules } = settings;
   if (!INTAKE_PATHS.includes(url.pathname)) throw new Failure("wrong_path", "NotFound: Nothing takes traces here");
   await demandKey(request, settings);
-  demandJson(request);
+  const isNdjson = demandJson(request, rules);
   const text = await readBody(request, { ...rules, maxRequestBytes: settings.maxRequestBytes });
-  const trace = receiveTrace(parseBody(text, settings), rules, settings);
-  const kept = await keepTrace(options.store, trace, settings);
-  const stored = { ...kept, url: settings.sharePages ? `${options.publicUrl ?? url.origin}/${kept.key.page}` : null };
+  const origin = options.publicUrl ?? url.origin;
+  const { body, items } = itemsOf(text, { ...settings, isNdjson, batches: rules.batches });
+  if (items === undefined) return tellSuccess(rules.style, (await storeOne(body, origin, settings)).url);
+  const store = (item: unknown) => storeOne(item, origin, settings);
+  return tellBatch(await answerItems(items, { store, toFailure: (error) => toFailure(error, settings) }));
+}
+
+async function storeOne(body: unknown, origin: string, settings: Settings): Promise<StoredTrace> {
+  const { options, rules, sharePages, links } = settings;
+  const kept = await keepTrace(options.store, receiveTrace(body, rules, settings), settings);
+  const stored = { ...kept, url: sharePages ? `${origin}${await links.signed(`/${kept.key.page}`)}` : null };
   ignoringErrors(() => options.onStored?.(stored));
-  return tellSuccess(rules.style, stored.url);
+  return stored;
 }
 
 async function demandKey(request: Request, { mayEnter }: Settings): Promise<void> {
   if (!(await mayEnter(request))) throw new Failure("forbidden", "PermissionError: Missing or wrong x-api-key");
 }
 
-/** Also what keeps a page of a stranger from writing here: browsers ask before they send JSON to another origin. */
-function demandJson(request: Request): void {
+/**
+ * Says whether it is NDJSON. Also what keeps a page of a stranger from writing here: browsers ask before they send
+ * these types to another origin.
+ */
+function demandJson(request: Request, rules: ModeRules): boolean {
   const type = request.headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
-  if (type !== "application/json")
-    throw new Failure("unsupported_media", "UnsupportedMediaType: Send content-type: application/json");
+  if (type === "application/json") return false;
+  if (type === "application/x-ndjson" && rules.batches) return true;
+  throw new Failure("unsupported_media", "UnsupportedMediaType: Send content-type: application/json");
 }
 
-function tell(error: unknown, { options, rules }: Settings): Response {
+function tell(error: unknown, settings: Settings): Response {
+  return tellFailure(settings.rules.style, toFailure(error, settings));
+}
+
+/** What the sender may know of an error; the host is told the rest. */
+function toFailure(error: unknown, { options }: Settings): Failure {
   const failure =
     error instanceof Failure ? error : new Failure("crash", "InternalError: A bug of ours", { cause: error });
   if (failure.kind === "crash" || failure.kind === "storage") ignoringErrors(() => options.onError?.(failure.cause));
-  return tellFailure(rules.style, failure);
+  return failure;
 }
 
 function ignoringErrors(callback: () => void): void {
@@ -142,10 +178,12 @@ function resolve(options: EndpointOptions): Settings {
     rules: MODES[mode],
     mayEnter: keyCheck(apiKeys),
     maxRequestBytes: limit("maxRequestBytes", options.maxRequestBytes, 6_291_456),
+    maxTraces: limit("maxTraces", options.maxTraces, 1000),
     maxMessages: limit("maxMessages", options.maxMessages, 10_000),
     maxDepth: limit("maxDepth", options.maxDepth, 100),
     sharePages,
     layout,
+    links: shareLinks(options.shareLinks),
   };
 }
 

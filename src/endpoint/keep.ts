@@ -3,7 +3,7 @@ import type { Trace } from "../trace.ts";
 import { Failure } from "./failure.ts";
 import { type KeyLayout, type TraceKey, traceKey } from "./key.ts";
 import { sharePage } from "./share-page.ts";
-import type { Store } from "./store.ts";
+import { type Store, StoreError } from "./store.ts";
 
 /** A trace that is in the store. */
 export interface KeptTrace {
@@ -61,6 +61,7 @@ async function orFailure<T>(work: Promise<T>): Promise<T> {
     return await work;
   } catch (cause) {
     if (cause instanceof Failure) throw cause;
-    throw new Failure("storage", "StorageError: The trace could not be stored; try again", { cause });
+    const told = cause instanceof StoreError ? cause.message : "StorageError: The trace could not be stored; try again";
+    throw new Failure("storage", told, { cause });
   }
 }

@@ -17,11 +17,13 @@ export interface ModeRules {
   readonly choices: "either" | "list";
   /** Are compressed requests taken? */
   readonly gzip: boolean;
+  /** Are lists of traces taken, as a JSON array or as NDJSON? */
+  readonly batches: boolean;
 }
 
 export const MODES = {
-  proxy: { style: "proxy", validator: false, choices: "either", gzip: true },
-  deployed: { style: "envelope", validator: false, choices: "list", gzip: false },
-  published: { style: "envelope", validator: true, choices: "either", gzip: false },
-  both: { style: "envelope", validator: true, choices: "list", gzip: false },
+  proxy: { style: "proxy", validator: false, choices: "either", gzip: true, batches: true },
+  deployed: { style: "envelope", validator: false, choices: "list", gzip: false, batches: false },
+  published: { style: "envelope", validator: true, choices: "either", gzip: false, batches: false },
+  both: { style: "envelope", validator: true, choices: "list", gzip: false, batches: false },
 } as const satisfies Record<EndpointMode, ModeRules>;

@@ -14,10 +14,13 @@ export interface TraceLimits {
   readonly maxDepth: number;
 }
 
-/** @throws {Failure} `not_json`. */
-export function parseBody(text: string, { maxDepth }: TraceLimits): unknown {
+/**
+ * @param around levels of nesting that are not the trace's own: 1 for a list of traces.
+ * @throws {Failure} `not_json`.
+ */
+export function parseBody(text: string, { maxDepth }: TraceLimits, around = 0): unknown {
   // Before parsing: what comes out deeper than the stack would break whatever walks over it later.
-  if (nestingDepth(text) > maxDepth) {
+  if (nestingDepth(text) > maxDepth + around) {
     throw new Failure("not_json", `ValueError: The body is nested more than ${maxDepth} levels deep`);
   }
   try {

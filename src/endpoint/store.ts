@@ -18,3 +18,10 @@ export interface StoreEntry {
   /** When the entry was written, in Unix milliseconds; absent for folders. */
   readonly modifiedMs?: number;
 }
+
+/**
+ * A store's failure whose message, `"<ExceptionName>: <text>"`, is fit for strangers: no places, keys or buckets. Any other error of a store is told as a `StorageError`.
+ */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+}
