@@ -2,7 +2,7 @@
  * What the main entry weighs, minified and gzipped, dependencies (zod/mini, uuid, ky) included. Sending (ky and the
  * table of answers) is loaded when the first trace leaves, so it is no part of what an import costs.
  */
-const withoutLoadedOnDemand = (config) => ({ ...config, format: "esm", external: ["./attempt-*"] });
+const withoutLoadedOnDemand = (config) => ({ ...config, format: "esm", external: ["./attempt-*", "./batch-posts-*"] });
 
 module.exports = [
   {

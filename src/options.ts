@@ -42,6 +42,14 @@ export interface TraceLoggerOptions {
         readonly maxWaitMs?: number | undefined;
       }
     | undefined;
+  /**
+   * `single`: one POST a trace, as the published endpoint wants it. `batch`: what leaves together travels as one JSON array,
+   * for endpoints that take those (`tracelogger/endpoint` does). One that refuses arrays gets single traces from then on.
+   * @default "single"
+   */
+  readonly wire?: "single" | "batch" | undefined;
+  /** Compress request bodies of 1 KiB and more; as they are from then on when the endpoint does not take it. @default "none" */
+  readonly compress?: "none" | "gzip" | undefined;
   /** Most requests in flight at once. The logger starts with two and adapts to what the endpoint bears. @default 10 */
   readonly maxConcurrency?: number | undefined;
   /** How much may wait in memory, traces in flight included, and what happens when it is full. */
@@ -121,6 +129,8 @@ const schema = z.strictObject({
     }),
     {},
   ),
+  wire: z._default(z.enum(["single", "batch"]), "single"),
+  compress: z._default(z.enum(["none", "gzip"]), "none"),
   maxConcurrency: z._default(atLeastOne, 10),
   queue: z.prefault(
     z.strictObject({
@@ -154,6 +164,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   batch: "an object",
   queue: "an object",
   overflow: '"reject-newest", "drop-oldest" or "wait"',
+  wire: '"single" or "batch"',
+  compress: '"none" or "gzip"',
   spool: "a folder, or an object with `dir`",
   sampleRate: "a number from 0 to 1",
   enabled: "true or false",

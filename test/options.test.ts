@@ -9,6 +9,8 @@ afterEach(() => {
 test("everything has a default", () => {
   expect(resolveOptions()).toEqual({
     endpoint: PUBLISHED_ENDPOINT,
+    wire: "single",
+    compress: "none",
     headers: {},
     timeoutMs: 32_000,
     batch: { maxTraces: 100, maxBytes: 1_048_576, maxWaitMs: 200 },

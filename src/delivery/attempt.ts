@@ -9,13 +9,19 @@ export interface AttemptOptions {
   readonly fetch?: typeof fetch | undefined;
   /** For the whole exchange, the answer's last byte included. */
   readonly timeoutMs: number;
+  readonly compress: "none" | "gzip";
 }
 
-/** Sends one trace, as JSON. Never rejects; gives up when `signal` aborts. */
-export type Attempt = (json: string, signal: AbortSignal) => Promise<Verdict>;
+/**
+ * Sends JSON: one trace, or a list. Never rejects; gives up when `signal` aborts. `judge` reads the answer, where it is
+ * not the usual one to a single trace.
+ */
+export type Attempt = (json: string, signal: AbortSignal, judge?: typeof verdictOf) => Promise<Verdict>;
 
-/** The endpoint's answers have a few hundred bytes. More is a page of something else, and is not read to its end. */
-const MAX_ANSWER_BYTES = 256 * 1024;
+/** An answer has a few hundred bytes for each trace. More is a page of something else, and is not read to its end. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
+/** Shorter bodies gain nothing. */
+const MIN_BYTES_TO_COMPRESS = 1024;
 
 export function createAttempt(options: AttemptOptions): Attempt {
   const headers = {
@@ -23,12 +29,12 @@ export function createAttempt(options: AttemptOptions): Attempt {
     "content-type": "application/json",
     ...(options.apiKey === undefined ? {} : { "x-api-key": options.apiKey }),
   };
-  return async (json, signal) => {
+  const post: Post = async (body, more, { signal, judge }) => {
     const deadline = withDeadline(signal, options.timeoutMs);
     try {
       const response = await ky.post(options.endpoint, {
-        body: json,
-        headers,
+        body,
+        headers: { ...headers, ...more },
         signal: deadline.signal,
         retry: 0,
         timeout: false,
@@ -37,13 +43,44 @@ export function createAttempt(options: AttemptOptions): Attempt {
         ...(options.fetch ? { fetch: options.fetch } : {}),
       });
       // Raced, since not every `fetch` ends a body that is being read when its signal aborts.
-      return verdictOf(await Promise.race([readAnswer(response), deadline.aborted]), Date.now());
+      return judge(await Promise.race([readAnswer(response), deadline.aborted]), Date.now());
     } catch (cause) {
       return verdictOfFailure(cause, deadline.passed());
     } finally {
       deadline.clear();
     }
   };
+  const plain: Attempt = (json, signal, judge = verdictOf) => post(json, {}, { signal, judge });
+  return options.compress === "gzip" ? compressed(post, plain) : plain;
+}
+
+type Post = (
+  body: string | ArrayBuffer,
+  headers: Readonly<Record<string, string>>,
+  how: { readonly signal: AbortSignal; readonly judge: typeof verdictOf },
+) => Promise<Verdict>;
+
+/**
+ * Compresses, until an endpoint does not take it: with 415, or with whatever it says to bytes that it takes for broken
+ * JSON. So a refusal is believed only of the body as it is, until a compressed one has passed.
+ */
+function compressed(post: Post, plain: Attempt): Attempt {
+  let takesGzip: boolean | undefined;
+  return async (json, signal, judge = verdictOf) => {
+    if (takesGzip === false || json.length < MIN_BYTES_TO_COMPRESS) return plain(json, signal, judge);
+    const verdict = await post(await gzip(json), { "content-encoding": "gzip" }, { signal, judge });
+    if (verdict.kind === "delivered") takesGzip = true;
+    const is415 = verdict.kind === "held" && verdict.error.status === 415;
+    const isRefused = verdict.kind === "rejected" && !verdict.tooLarge && !takesGzip;
+    if (!is415 && !isRefused) return verdict;
+    const plainVerdict = await plain(json, signal, judge);
+    if (is415 || plainVerdict.kind === "delivered") takesGzip = false;
+    return plainVerdict;
+  };
+}
+
+function gzip(json: string): Promise<ArrayBuffer> {
+  return new Response(new Blob([json]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
 }
 
 /** One signal for the caller's abort and for the time limit; the limit holds for headers and body together. */

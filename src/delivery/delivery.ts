@@ -7,7 +7,7 @@ import type { FlushReport, LossReason, TraceLoggerEvent, TraceLoss, TraceReceipt
 import { Alarm, monotonicMs } from "./alarm.ts";
 import type { Attempt } from "./attempt.ts";
 import { type ChoicesForm, ChoicesNegotiation, decodeTrace, formOf } from "./choices-form.ts";
-import { singlePosts } from "./deliver.ts";
+import { type DeliverParts, lazyBatchPosts, type Parcel, singlePosts } from "./deliver.ts";
 import { Dispatcher, type DispatcherOptions } from "./dispatcher.ts";
 import { Ledger, type Ticket } from "./ledger.ts";
 import { encodeChecked, type Prepared, type PrepareOptions, prepare } from "./prepare.ts";
@@ -16,6 +16,7 @@ import type { Spool, SpoolEvent, SpoolRef } from "./spool/spool.ts";
 
 export interface DeliveryOptions extends DispatcherOptions, PrepareOptions {
   readonly queue: QueueLimits & { readonly overflow: "reject-newest" | "drop-oldest" | "wait" };
+  readonly wire: "single" | "batch";
 }
 
 export interface DeliveryParts {
@@ -62,16 +63,18 @@ export class Delivery {
     this.#parts = parts;
     this.#ledger = new Ledger({ onLoss: parts.onLoss, onSettled: () => this.#onSettled() });
     const { attempt, onEvent } = parts;
-    const deliver = singlePosts({
-      attempt: (json, signal) => {
+    const deliverParts: DeliverParts = {
+      attempt: (...args) => {
         this.requests++;
-        return attempt(json, signal);
+        return attempt(...args);
       },
       negotiation: this.#negotiation,
       onForm: (form) => onEvent({ type: "choices_form", form }),
-    });
-    const parcel = () => ({ maxTraces: 1, maxBytes: Number.POSITIVE_INFINITY });
-    this.#dispatcher = new Dispatcher(options, { deliver, parcel, onEvent });
+    };
+    const isBatch = options.wire === "batch";
+    const parcel: Parcel = isBatch ? { ...options.batch } : { maxTraces: 1, maxBytes: Number.POSITIVE_INFINITY };
+    const deliver = isBatch ? lazyBatchPosts(deliverParts, parcel) : singlePosts(deliverParts);
+    this.#dispatcher = new Dispatcher(options, { deliver, parcel: () => parcel, onEvent });
     this.#spool = parts.openSpool?.((event) => this.#onSpoolEvent(event));
     if (this.#spool) this.#lookAround.set(monotonicMs());
   }

@@ -158,7 +158,7 @@ export class Dispatcher {
     this.#pump();
   }
 
-  #settle(trace: QueuedTrace, { verdict, form }: Delivery): void {
+  #settle(trace: QueuedTrace, { verdict, form, isShared = false }: Delivery): void {
     switch (verdict.kind) {
       case "delivered":
         this.#delivered++;
@@ -168,7 +168,7 @@ export class Dispatcher {
         lose(trace, verdict.tooLarge ? "too_large" : "rejected", verdict.error);
         break;
       default:
-        if (!this.#isPoison(trace, verdict)) this.#queue.putBack(trace);
+        if (isShared || !this.#isPoison(trace, verdict)) this.#queue.putBack(trace);
     }
   }
 
@@ -185,7 +185,7 @@ export class Dispatcher {
   #tellGate(deliveries: readonly Delivery[], epoch: number): void {
     const nowMs = monotonicMs();
     const before = this.#gate;
-    const trouble = deliveries.map(({ verdict }) => verdict).find(isTrouble);
+    const trouble = troubleOf(deliveries);
     const kind: GateAnswer["kind"] = trouble?.kind ?? "passed";
     const retryAfterMs = trouble?.retryAfterMs ?? 0;
     this.#gate = answered(before, { kind, epoch, retryAfterMs, nowMs, random: Math.random() });
@@ -217,6 +217,12 @@ export class Dispatcher {
     const message = `The trace could not be delivered within maxAgeMs (${this.#options.maxAgeMs} ms).`;
     lose(trace, "expired", new DeliveryError(message, { code: "expired", cause: this.#lastTrouble ?? undefined }));
   }
+}
+
+/** A few failing traces of a list are their own trouble: the endpoint is in it when none of them passes. */
+function troubleOf(deliveries: readonly Delivery[]): Trouble | undefined {
+  const troubles = deliveries.map(({ verdict }) => verdict).filter(isTrouble);
+  return troubles.length === deliveries.length ? troubles[0] : troubles.find(({ kind }) => kind !== "retry");
 }
 
 function isTrouble(verdict: Delivery["verdict"]): verdict is Trouble {

@@ -103,6 +103,8 @@ function text(value: unknown, fallback: string): string {
 function pairs(many: unknown, single: unknown): [string, string][] {
   const source = isObject(many) ? many : isObject(single) ? single : {};
   return Object.entries(source).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value]).filter((one) => typeof one === "string").map((one) => [name, one]),
+    (Array.isArray(value) ? value : [value])
+      .filter((one) => typeof one === "string")
+      .map((one): [string, string] => [name, one]),
   );
 }
