@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { createEndpoint, type EndpointOptions } from "../../src/endpoint/create-endpoint.ts";
 import { fileStore } from "../../src/endpoint/file-store.ts";
+import type { Store } from "../../src/endpoint/store.ts";
 
 export const ORIGIN = "http://127.0.0.1:4319";
 
@@ -60,4 +61,20 @@ export async function told(response: Response): Promise<unknown[]> {
   return typeof body.body === "string"
     ? [response.status, { ...body, body: JSON.parse(body.body) }]
     : [response.status, body];
+}
+
+/** A store in memory, which fails where it is told to. */
+export function memoryStore(failPut: (key: string, content: string) => boolean = () => false) {
+  const entries = new Map<string, string>();
+  const store: Store = {
+    put: async (key, content) => {
+      if (failPut(key, content)) throw new Error("the store was told to fail");
+      if (entries.has(key)) return "taken";
+      entries.set(key, content);
+      return "created";
+    },
+    read: async (key) => entries.get(key),
+    async *list() {},
+  };
+  return { ...store, entries };
 }
