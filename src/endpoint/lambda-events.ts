@@ -47,7 +47,8 @@ function plain(event: unknown): Invocation {
 /** REST API, proxy integration (payload format 1.0). */
 function restProxy(event: JsonObject, context: JsonObject, method: string): Invocation {
   const query = new URLSearchParams(pairs(event.multiValueQueryStringParameters, event.queryStringParameters));
-  const url = `${originOf(context)}${text(event.path, "/")}${query.size > 0 ? `?${query}` : ""}`;
+  const path = text(event.path, "/");
+  const url = `${originOf(context)}${slashed(path)}${query.size > 0 ? `?${query}` : ""}`;
   const headers = new Headers(pairs(event.multiValueHeaders, event.headers));
   return proxied(event, context, { url, method, headers });
 }
@@ -58,7 +59,7 @@ function httpApi(event: JsonObject, context: JsonObject, http: JsonObject): Invo
   const path = text(event.rawPath, "/");
   const below = path === stage || path.startsWith(`${stage}/`) ? path.slice(stage.length) || "/" : path;
   const query = text(event.rawQueryString, "");
-  const url = `${originOf(context)}${below}${query === "" ? "" : `?${query}`}`;
+  const url = `${originOf(context)}${slashed(below)}${query === "" ? "" : `?${query}`}`;
   const headers = new Headers(pairs(undefined, event.headers));
   return proxied(event, context, { url, method: text(http.method, "GET"), headers });
 }
@@ -93,6 +94,11 @@ function bodyOf(body: string, isBase64: unknown): string | Uint8Array<ArrayBuffe
 /** From the gateway's own knowledge, not from the Host header, which the caller writes. */
 function originOf(context: JsonObject): string {
   return `https://${text(context.domainName, "lambda.invalid")}`;
+}
+
+/** Without it, a path could go on where the host ends. */
+function slashed(path: string): string {
+  return path.startsWith("/") ? path : `/${path}`;
 }
 
 function text(value: unknown, fallback: string): string {

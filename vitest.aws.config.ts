@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config";
+
+/** `npm run test:aws`: the Lambda handler under AWS's runtime client, over a real S3 server (test/aws). Needs a build. */
+export default defineConfig({
+  test: {
+    include: ["test/aws/e2e.test.ts"],
+    exclude: ["**/node_modules/**"],
+    testTimeout: 30_000,
+    hookTimeout: 120_000,
+  },
+});
