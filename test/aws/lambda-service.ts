@@ -68,8 +68,7 @@ export async function startLambda(env: Record<string, string>, instances = 1): P
   async function onRequest(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const [, id = "", what = ""] = /runtime\/(?:invocation|init)\/(?:([^/]+)\/)?(\w+)$/.exec(incoming.url ?? "") ?? [];
     if (what === "next") {
-      const instance = /instance-(\d+)/.exec(incoming.url ?? "");
-      if (!instance && initMs.length < processes.length) initMs.push(performance.now() - startedMs);
+      if (initMs.length < processes.length) initMs.push(performance.now() - startedMs);
       idle.push(outgoing);
       match();
       return;
@@ -108,11 +107,12 @@ export async function startLambda(env: Record<string, string>, instances = 1): P
 }
 
 function startRuntime(port: number, env: Record<string, string>): ChildProcess {
-  return spawn(NODE, [join(RIC, "index.mjs"), "index.handler"], {
+  return spawn(NODE, [join(RIC, "index.mjs")], {
     stdio: ["ignore", "ignore", process.env.DEBUG ? "inherit" : "ignore"],
     env: {
       PATH: process.env.PATH,
       AWS_LAMBDA_RUNTIME_API: `127.0.0.1:${port}`,
+      _HANDLER: "index.handler",
       LAMBDA_TASK_ROOT: resolve("dist/lambda"),
       AWS_LAMBDA_FUNCTION_NAME: "S3LoggingFunction",
       AWS_LAMBDA_FUNCTION_VERSION: "$LATEST",
