@@ -79,7 +79,7 @@ export interface FlushReport {
   readonly delivered: number;
   /** Still waiting or in flight when it ended. */
   readonly pending: number;
-  /** Safe on disk, to be delivered later by this process or the next. */
+  /** Safe on disk, to be delivered later by this process, the next, or one that took them over. */
   readonly spooled: number;
   /** Lost while it waited. */
   readonly lost: number;
@@ -89,7 +89,10 @@ export interface FlushReport {
 
 /** A snapshot of the totals. Always: `accepted = delivered + pending + (sum of lost)`. */
 export interface TraceLoggerStats {
-  /** Calls of `logTrace` that were not skipped. */
+  /**
+   * Calls of `logTrace` that were not skipped, and traces read that a dead process had left on disk; less those on disk
+   * that another process took over from us, as it does from one that was stopped for minutes: they count there.
+   */
   readonly accepted: number;
   readonly delivered: number;
   /** Waiting (in memory or on disk), in flight or being redacted. Traces that dead processes left count once they are read. */

@@ -1,3 +1,4 @@
+import { monotonicMs } from "./delivery/alarm.ts";
 import { withDeadline } from "./delivery/deadline.ts";
 import { Deferred, type DeferredWork } from "./delivery/deferred.ts";
 import { lazyAttempt } from "./delivery/deliver.ts";
@@ -36,14 +37,15 @@ const READY_BELOW = 0.75;
 export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #delivery: Delivery;
-  readonly #deferred = new Deferred();
+  readonly #deferred = new Deferred(() => this.#onChange());
   readonly #stopSignals: () => void;
   #whenReady: (() => void)[] = [];
   #whenIdle: (() => void)[] = [];
   #closing: Promise<FlushReport> | undefined;
   #isClosed = false;
+  #isStopped = false;
   #isBusy = false;
-  #endIsNear = false;
+  #restUntilMs: number | undefined;
   #skipped = 0;
   #hasPrinted = false;
 
@@ -55,7 +57,7 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
       openSpool: spoolOpener(this.#options.spool),
       onLoss: (loss) => this.#tellLoss(loss),
       onEvent: (event) => this.#tellEvent(event),
-      onSettled: () => this.#onSettled(),
+      onChange: () => this.#onChange(),
     });
     this.#stopSignals = this.#options.handleSignals ? finishOnSignals(() => this.close()) : () => {};
   }
@@ -76,13 +78,15 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
     return new Promise((resolve) => {
       if (this.#isClosed) this.#delivery.refuse(input, resolve);
       else this.#delivery.accept(input, resolve);
-      if (!this.#isBusy && this.#delivery.pending > 0) this.#onBusy();
+      this.#onChange();
     });
   }
 
   /** @internal Built-in capture hands over the work of building a trace; see `deferTrace` in sink.ts. */
   [deferTrace](work: DeferredWork): void {
-    if (this.#options.enabled) this.#deferred.add(work);
+    if (!this.#options.enabled) return;
+    this.#deferred.add(work);
+    this.#onChange();
   }
 
   /**
@@ -125,9 +129,10 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
 
   /** @internal Called when the process has nothing else left to do. */
   async deliverRest(): Promise<void> {
-    if (this.#endIsNear) await this.close({ timeoutMs: 0 });
-    this.#endIsNear = true;
-    await this.flush({ timeoutMs: NATURAL_END_TIMEOUT_MS });
+    // Called again after each flush for what has come meanwhile, from disk for instance: one bound for all of it.
+    this.#restUntilMs ??= monotonicMs() + NATURAL_END_TIMEOUT_MS;
+    const timeoutMs = Math.max(0, this.#restUntilMs - monotonicMs());
+    await (timeoutMs === 0 ? this.close({ timeoutMs }) : this.flush({ timeoutMs }));
   }
 
   /** @internal Called when the process ends at once. */
@@ -147,11 +152,13 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
     if (building) await Promise.race([building, passed]);
     this.#isClosed = true;
     this.#delivery.expedite();
-    const report = await this.#delivery.drain(passed);
-    this.#delivery.stop("closed", "Not delivered when close() ran out of time.");
+    const report = await this.#delivery.drain(passed, () =>
+      this.#delivery.stop("closed", "Not delivered when close() ran out of time."),
+    );
+    this.#isStopped = true;
     this.#stopSignals();
-    forgetAtEnd(this);
-    return { ...report, pending: 0, lost: report.lost + report.pending };
+    this.#onChange();
+    return report;
   }
 
   #onBusy(): void {
@@ -161,10 +168,19 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
     if (waitUntil) guard(() => waitUntil(new Promise<void>((resolve) => this.#whenIdle.push(resolve))));
   }
 
-  #onSettled(): void {
-    if (this.#whenReady.length > 0 && this.#delivery.hasRoom(READY_BELOW)) this.#whenReady = release(this.#whenReady);
-    if (!this.#isBusy || this.#delivery.pending > 0) return;
+  #onChange(): void {
+    const isStopped = this.#isStopped;
+    if (this.#whenReady.length > 0 && (isStopped || this.#delivery.hasRoom(READY_BELOW)))
+      this.#whenReady = release(this.#whenReady);
+    const isBusy = !isStopped && (this.#delivery.pending > 0 || !this.#deferred.isIdle);
+    if (isBusy === this.#isBusy) return;
+    if (isBusy) this.#onBusy();
+    else this.#onIdle();
+  }
+
+  #onIdle(): void {
     this.#isBusy = false;
+    this.#restUntilMs = undefined;
     forgetAtEnd(this);
     this.#whenIdle = release(this.#whenIdle);
   }

@@ -7,6 +7,16 @@ export class Deferred {
   readonly #outside = contextSnapshot();
   #waiting: DeferredWork[] = [];
   readonly #running = new Set<Promise<void>>();
+  readonly #onDone: () => void;
+
+  /** `onDone` is told whenever some of the work is done. */
+  constructor(onDone: () => void) {
+    this.#onDone = onDone;
+  }
+
+  get isIdle(): boolean {
+    return this.#waiting.length === 0 && this.#running.size === 0;
+  }
 
   add(work: DeferredWork): void {
     this.#waiting.push(work);
@@ -32,7 +42,11 @@ export class Deferred {
       const running = work();
       if (!running) continue;
       this.#running.add(running);
-      void running.finally(() => this.#running.delete(running));
+      void running.finally(() => {
+        this.#running.delete(running);
+        this.#onDone();
+      });
     }
+    if (works.length > 0) this.#onDone();
   }
 }

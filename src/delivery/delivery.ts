@@ -24,8 +24,8 @@ export interface DeliveryParts {
   readonly openSpool: ((onEvent: (event: SpoolEvent) => void) => Spool) | undefined;
   readonly onLoss: (loss: TraceLoss) => void;
   readonly onEvent: (event: TraceLoggerEvent) => void;
-  /** Told whenever a trace was delivered, lost or put on disk. */
-  readonly onSettled: () => void;
+  /** Told whenever a trace was delivered, lost, put on disk or brought back from there. */
+  readonly onChange: () => void;
 }
 
 /** A trace that is written, and its caller. */
@@ -38,8 +38,12 @@ interface Item {
   readonly ref: SpoolRef | null;
 }
 
-/** Read back from disk when the memory is less than half full, and looked for dead processes' leavings so often. */
+/** Read back from disk while the memory is less than half full, a little at a time: reading holds up the host. */
 const REFILL_BELOW = 0.5;
+const REFILL_TRACES = 250;
+const REFILL_BYTES = 4 * 1024 * 1024;
+const REFILL_AGAIN_MS = { soonest: 5, latest: 1_000 };
+/** How often dead processes' leavings are looked for. */
 const LOOK_AROUND_MS = 15_000;
 
 export class Delivery {
@@ -54,6 +58,9 @@ export class Delivery {
   #outside: Item[] = [];
   readonly #spool: Spool | undefined;
   readonly #lookAround = new Alarm(() => this.#adopt());
+  readonly #refillAgain = new Alarm(() => this.#refill());
+  #refillWaitMs = REFILL_AGAIN_MS.soonest;
+  #isRefilling = false;
   #isStopped = false;
   requests = 0;
   choicesLeftOut = 0;
@@ -119,17 +126,20 @@ export class Delivery {
     return traces < maxTraces * share && bytes + moreBytes <= maxBytes * share;
   }
 
-  /** Deliver what is pending now, until `passed`. */
-  async drain(passed: Promise<void>): Promise<FlushReport> {
+  /** Deliver what is pending now, until `passed`; then `end` what is left, if asked to. */
+  async drain(passed: Promise<void>, end = (): void => {}): Promise<FlushReport> {
     const release = this.#dispatcher.hold();
     const watch = this.#ledger.watch();
     this.#refill();
     this.#dispatcher.cut();
     await Promise.race([watch.done, passed]);
     release();
-    const { delivered, lost, pending } = watch.counts;
-    const spooled = this.#spool ? Math.min(pending, this.#ledger.onDisk + this.#onDiskToo()) : 0;
-    return { delivered, lost, spooled, pending: pending - spooled, lastError: this.#dispatcher.lastTrouble };
+    const lastError = this.#dispatcher.lastTrouble;
+    end();
+    watch.end();
+    const { delivered, lost, spooled, pending } = watch.counts;
+    const onDisk = this.#spool ? Math.min(pending, this.#ledger.onDisk + this.#onDiskToo()) : 0;
+    return { delivered, lost, spooled: spooled + onDisk, pending: pending - onDisk, lastError };
   }
 
   /** A closed gate lets one request through at once: the last chance before a close. */
@@ -137,17 +147,16 @@ export class Delivery {
     this.#dispatcher.expedite();
   }
 
-  /** Ends all work at once, synchronously: what is on disk stays there, everything else is reported lost. */
+  /** Ends all work at once, synchronously: what is or gets on disk stays there, everything else is reported lost. */
   stop(reason: "closed" | "exit", message: string): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    this.#lookAround.set(Number.POSITIVE_INFINITY);
+    for (const alarm of [this.#lookAround, this.#refillAgain]) alarm.set(Number.POSITIVE_INFINITY);
     const cause = this.#dispatcher.lastTrouble ?? undefined;
-    for (const trace of this.#dispatcher.stop()) {
-      if (trace.ref === null) lose(trace, reason, message, cause);
-      else trace.ticket.spool(trace.id);
+    for (const trace of [...this.#dispatcher.stop(), ...this.#outside.splice(0)]) {
+      if ((trace.ref ?? this.#writeAhead(trace, true)) !== null) trace.ticket.spool(trace.id);
+      else lose(trace, reason, message, cause);
     }
-    for (const item of this.#outside.splice(0)) lose(item, reason, message, cause);
     const redacting = [...this.#redacting];
     this.#redacting.clear();
     for (const [ticket, input] of redacting) loseInput(input, ticket, { reason, message });
@@ -156,7 +165,7 @@ export class Delivery {
 
   /** Traces that are in memory and on disk. */
   #onDiskToo(): number {
-    return this.#dispatcher.count((trace) => trace.ref !== null);
+    return this.#dispatcher.traces.filter((trace) => trace.ref !== null).length;
   }
 
   #keep(prepared: Prepared, ticket: Ticket): void {
@@ -198,31 +207,24 @@ export class Delivery {
     const decode = () => decodeTrace(item.json);
     // On disk the spool's own, longer limit holds; it is checked when a trace is read back.
     const expiresAtMs = item.ref === null ? monotonicMs() + this.#options.maxAgeMs : Number.POSITIVE_INFINITY;
-    const acknowledged = item.ref === null ? ticket : this.#acknowledging(ticket, item.ref);
-    return {
-      ...item,
-      ticket: acknowledged,
-      decode,
-      expiresAtMs,
-      refused: new Set(),
-      failures: 0,
-      deliveredAtFailure: -1,
+    // Delivered or lost for good: the disk need not keep it any longer.
+    const acknowledge = (): void => {
+      if (queued.ref !== null) this.#spool?.acknowledge(queued.ref);
     };
-  }
-
-  /** Delivered or lost for good: the disk need not keep it any longer. */
-  #acknowledging(ticket: Ticket, ref: SpoolRef): Ticket {
-    return {
+    const acknowledging: Ticket = {
       ...ticket,
       deliver: (receipt) => {
-        this.#spool?.acknowledge(ref);
+        acknowledge();
         ticket.deliver(receipt);
       },
       lose: (loss, trace) => {
-        this.#spool?.acknowledge(ref);
+        acknowledge();
         ticket.lose(loss, trace);
       },
     };
+    const state = { refused: new Set<ChoicesForm>(), failures: 0, deliveredAtFailure: -1 };
+    const queued: QueuedTrace = { ...item, ...state, ticket: acknowledging, decode, expiresAtMs };
+    return queued;
   }
 
   #onSettled(): void {
@@ -231,14 +233,30 @@ export class Delivery {
       if (item) this.#dispatcher.add(this.#toQueued(item));
     }
     this.#refill();
-    this.#parts.onSettled();
+    this.#parts.onChange();
   }
 
   /** Takes traces that stand only on disk into memory, when there is room. */
   #refill(): void {
-    if (!this.#spool || this.#isStopped || !this.hasRoom(REFILL_BELOW)) return;
+    const spool = this.#spool;
+    if (!spool || this.#isStopped || this.#isRefilling || !this.hasRoom(REFILL_BELOW)) return;
+    this.#isRefilling = true; // settling what is read comes back here
+    const found = this.#readBack(spool);
+    const { records: waiting } = spool.waiting();
+    if (waiting === 0) this.#reconcile();
+    this.#isRefilling = false;
+    // The spool reads a bounded amount at a time, and may find none of it, or be unable to read for the moment.
+    this.#refillWaitMs = found ? REFILL_AGAIN_MS.soonest : Math.min(this.#refillWaitMs * 2, REFILL_AGAIN_MS.latest);
+    if (waiting > 0 && !this.#isStopped) this.#refillAgain.set(monotonicMs() + this.#refillWaitMs);
+    if (found) this.#parts.onChange();
+  }
+
+  #readBack(spool: Spool): boolean {
     const { maxTraces, maxBytes } = this.#options.queue;
-    const records = this.#spool.readBack({ maxRecords: Math.ceil(maxTraces / 4), maxBytes: maxBytes / 4 });
+    const records = spool.readBack({
+      maxRecords: Math.min(REFILL_TRACES, Math.ceil(maxTraces / 4)),
+      maxBytes: Math.min(REFILL_BYTES, maxBytes / 4),
+    });
     for (const record of records) {
       const ticket = this.#ledger.readBack(record.isAdopted ? "adopted" : "ours");
       const json = Buffer.from(record.body).toString("utf8");
@@ -248,13 +266,12 @@ export class Delivery {
       else this.#dispatcher.add(queued);
     }
     if (records.length > 0) this.#dispatcher.cut();
-    else this.#reconcile();
+    return records.length > 0;
   }
 
   /** The disk holds nothing more of ours: what we still count there was destroyed. */
   #reconcile(): void {
-    const { onDisk } = this.#ledger;
-    if (onDisk > 0 && this.#spool?.waiting().records === 0) this.#ledger.loseOnDisk(onDisk, undefined);
+    this.#ledger.loseOnDisk(this.#ledger.onDisk, undefined);
   }
 
   #adopt(): void {
@@ -265,6 +282,28 @@ export class Delivery {
 
   #onSpoolEvent(event: SpoolEvent): void {
     this.#parts.onEvent({ type: "spool", event });
+    if (event.type === "directory-lost") this.#onDirectoryLost(event.isDeleted);
+    // Not at once: the spool is in the middle of something.
+    if (event.type === "recovered" || event.type === "directory-lost")
+      queueMicrotask(() => this.#writeWhatIsNotOnDisk());
+  }
+
+  #onDirectoryLost(isDeleted: boolean): void {
+    const { onDisk } = this.#ledger;
+    // Another process has them, those in memory included: what we deliver of these it delivers again, which is harmless.
+    if (isDeleted) {
+      for (const trace of this.#dispatcher.traces) trace.ref = null;
+      this.#ledger.loseOnDisk(onDisk, undefined);
+    } else this.#ledger.handOver(onDisk);
+  }
+
+  #writeWhatIsNotOnDisk(): void {
+    if (this.#isStopped) return;
+    for (const trace of this.#dispatcher.traces) {
+      trace.ref ??= this.#writeAhead(trace, false);
+      if (trace.ref === null) return;
+      trace.expiresAtMs = Number.POSITIVE_INFINITY;
+    }
   }
 }
 

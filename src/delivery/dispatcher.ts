@@ -96,10 +96,9 @@ export class Dispatcher {
     this.cut();
   }
 
-  /** How many of the waiting and flying traces are such? */
-  count(test: (trace: QueuedTrace) => boolean): number {
-    const flying = [...this.#inFlight.values()].flat().filter(test).length;
-    return flying + this.#queue.count(test);
+  /** The traces that wait or are in flight. */
+  get traces(): QueuedTrace[] {
+    return [...[...this.#inFlight.values()].flat(), ...this.#queue.all];
   }
 
   /** The oldest waiting trace, to make room for a newer one. */

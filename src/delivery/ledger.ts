@@ -22,9 +22,11 @@ export interface Ticket {
 
 /** What became of the traces that were pending when the watch began. */
 export interface Watch {
-  /** Resolves when all of them are delivered or lost. */
+  /** Resolves when all of them are delivered, lost or no longer in our hands. */
   readonly done: Promise<void>;
-  readonly counts: { readonly delivered: number; readonly lost: number; readonly pending: number };
+  readonly counts: Readonly<Record<"delivered" | "lost" | "spooled" | "pending", number>>;
+  /** Nobody looks at it any longer. */
+  end(): void;
 }
 
 interface OpenWatch {
@@ -33,15 +35,14 @@ interface OpenWatch {
   readonly diskMark: number;
   delivered: number;
   lost: number;
+  /** Gone to disk under the eyes of the watch, or into another process's hands: safe, and no longer waited for. */
+  spooled: number;
   pending: number;
   readonly resolve: () => void;
 }
 
-/** A trace's place in the order of acceptance, or in the order on disk; none for what dead processes left. */
-interface Place {
-  readonly number?: number;
-  diskNumber?: number;
-}
+/** A trace's place in the order of acceptance, or in the order on disk. */
+type Place = { readonly number: number } | { readonly diskNumber: number };
 
 export class Ledger {
   readonly #hooks: LedgerHooks;
@@ -93,7 +94,7 @@ export class Ledger {
   readBack(from: "ours" | "adopted"): Ticket {
     if (from === "ours") return this.#open({ diskNumber: ++this.#readBack }, () => {});
     this.#accepted++;
-    return this.#open({}, () => {});
+    return this.#open({ number: ++this.#numbers }, () => {});
   }
 
   /** Traces of ours on disk were destroyed there: nothing is left of them but their number. */
@@ -105,6 +106,12 @@ export class Ledger {
     }
   }
 
+  /** Traces of ours on disk were taken over by another process: from here on they are among the accepted ones there. */
+  handOver(count: number): void {
+    this.#accepted -= count;
+    for (let i = 0; i < count; i++) this.#tell({ diskNumber: ++this.#readBack }, "spooled");
+  }
+
   /** Watch everything that is pending now: the watermark of a flush. */
   watch(): Watch {
     let resolve = (): void => {};
@@ -112,10 +119,10 @@ export class Ledger {
       resolve = resolvePromise;
     });
     const marks = { mark: this.#numbers, diskMark: this.#spooled };
-    const watch: OpenWatch = { ...marks, delivered: 0, lost: 0, pending: this.pending, resolve };
+    const watch: OpenWatch = { ...marks, delivered: 0, lost: 0, spooled: 0, pending: this.pending, resolve };
     if (watch.pending === 0) resolve();
     else this.#watches.add(watch);
-    return { done, counts: watch };
+    return { done, counts: watch, end: () => this.#watches.delete(watch) };
   }
 
   #open(place: Place, settled: (receipt: TraceReceipt) => void): Ticket {
@@ -153,8 +160,7 @@ export class Ledger {
   #tell(place: Place, outcome: "delivered" | "lost" | "spooled"): void {
     for (const watch of this.#watches) {
       if (!isWatched(place, watch)) continue;
-      // Gone to disk under the eyes of a watch (an asynchronous `redact`): it is safe, and no longer waited for.
-      if (outcome !== "spooled") watch[outcome]++;
+      watch[outcome]++;
       watch.pending--;
       if (watch.pending > 0) continue;
       this.#watches.delete(watch);
@@ -164,7 +170,6 @@ export class Ledger {
   }
 }
 
-function isWatched({ number, diskNumber }: Place, watch: OpenWatch): boolean {
-  if (number !== undefined) return number <= watch.mark;
-  return diskNumber !== undefined && diskNumber <= watch.diskMark;
+function isWatched(place: Place, watch: OpenWatch): boolean {
+  return "number" in place ? place.number <= watch.mark : place.diskNumber <= watch.diskMark;
 }

@@ -15,9 +15,9 @@ export interface QueuedTrace {
   /** Forms in which the endpoint refused this trace. */
   readonly refused: Set<ChoicesForm>;
   /** When it is given up, by the clock of alarm.ts. */
-  readonly expiresAtMs: number;
-  /** Where it stands on disk, `null` when only in memory. */
-  readonly ref: SpoolRef | null;
+  expiresAtMs: number;
+  /** Where it stands on disk, `null` when only in memory. Changes when the disk is lost or comes back. */
+  ref: SpoolRef | null;
   /** Times it failed while others passed; see the poison rule in dispatcher.ts. */
   failures: number;
   /** Deliveries of the logger when it failed last. */
@@ -86,8 +86,8 @@ export class TraceQueue {
     return this.#due.shift() ?? this.#filling.shift();
   }
 
-  count(test: (trace: QueuedTrace) => boolean): number {
-    return this.#due.count(test) + this.#filling.count(test);
+  get all(): QueuedTrace[] {
+    return [...this.#due.all, ...this.#filling.all];
   }
 
   /** Takes out every trace for which `test` holds. */
@@ -130,12 +130,12 @@ class Fifo {
     return first;
   }
 
-  count(test: (trace: QueuedTrace) => boolean): number {
-    return this.#items.reduce((sum, trace) => sum + (trace && test(trace) ? 1 : 0), 0);
+  get all(): QueuedTrace[] {
+    return this.#items.slice(this.#head).filter((item) => item !== undefined);
   }
 
   remove(test: (trace: QueuedTrace) => boolean): QueuedTrace[] {
-    const waiting = this.#items.slice(this.#head).filter((item) => item !== undefined);
+    const waiting = this.all;
     const removed = waiting.filter(test);
     if (removed.length === 0) return removed;
     const gone = new Set(removed);

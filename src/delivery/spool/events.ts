@@ -23,7 +23,7 @@ export type SpoolEvent =
   | { readonly type: "adopted"; readonly directory: string; readonly records: number }
   /**
    * Our directory is gone from its place: another process took us for dead (`isDeleted` false, it delivers what was
-   * waiting there), or somebody deleted it, or it was taken over and finished (`isDeleted` true). We go on in a new one.
+   * waiting there, or has), or somebody deleted it (`isDeleted` true). We go on in a new one.
    */
   | { readonly type: "directory-lost"; readonly isDeleted: boolean; readonly records: number; readonly bytes: number }
   /** A record whose writing was cut short, so that its `logTrace` never returned. */

@@ -28,7 +28,9 @@ export interface SpoolFs {
   sync(fd: number): void;
   /** Like `sync`, but off this thread; errors are of no use to anyone and go nowhere. */
   syncLater(fd: number): void;
-  /** Is the open file deleted (and not merely moved)? */
+  /** Tells whoever has the file open, and finds it deleted, that its content has been taken care of. */
+  markTaken(path: string): void;
+  /** Is the open file deleted, by somebody who did not take it over (and not merely moved)? */
   isUnlinked(fd: number): boolean;
   close(fd: number): void;
   rename(from: string, to: string): void;
@@ -41,6 +43,8 @@ export interface SpoolFs {
 
 // Prompts are private: nobody but the owner of the process may read them.
 const fileMode = 0o600;
+/** The one mark that survives both what its owner still writes there, and the deletion. */
+const takenMode = 0o400;
 const directoryMode = 0o700;
 
 const openFlags = {
@@ -63,7 +67,11 @@ export const nodeFs: SpoolFs = {
   truncate: (fd, size) => fs.ftruncateSync(fd, size),
   sync: (fd) => fs.fdatasyncSync(fd),
   syncLater: (fd) => fs.fdatasync(fd, () => {}),
-  isUnlinked: (fd) => fs.fstatSync(fd).nlink === 0,
+  markTaken: (path) => fs.chmodSync(path, takenMode),
+  isUnlinked(fd) {
+    const { nlink, mode } = fs.fstatSync(fd);
+    return nlink === 0 && (mode & fileMode) !== takenMode;
+  },
   close: (fd) => fs.closeSync(fd),
   rename: (from, to) => fs.renameSync(from, to),
   remove: (path) => fs.unlinkSync(path),

@@ -336,6 +336,7 @@ class DiskSpool implements Spool {
     if (!segment.isDone || !this.#segments.delete(segment.serial)) return false;
     const { io } = this.#deps;
     this.#bytes -= segment.size;
+    if (segment.isAdopted) attempt(() => io.markTaken(segment.path)); // its owner may only have been stopped
     const isGone =
       segment.mustBeKept && this.#cursor.moveAside(segment.path, "corrupt")
         ? true
