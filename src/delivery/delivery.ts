@@ -12,7 +12,7 @@ import { Dispatcher, type DispatcherOptions } from "./dispatcher.ts";
 import { Ledger, type Ticket } from "./ledger.ts";
 import { encodeChecked, type Prepared, type PrepareOptions, prepare } from "./prepare.ts";
 import type { QueuedTrace, QueueLimits } from "./queue.ts";
-import type { Spool, SpoolEvent, SpoolRef } from "./spool/spool.ts";
+import type { Spool, SpoolEvent, SpooledRecord, SpoolRef } from "./spool/spool.ts";
 
 export interface DeliveryOptions extends DispatcherOptions, PrepareOptions {
   readonly queue: QueueLimits & { readonly overflow: "reject-newest" | "drop-oldest" | "wait" };
@@ -257,16 +257,20 @@ export class Delivery {
       maxRecords: Math.min(REFILL_TRACES, Math.ceil(maxTraces / 4)),
       maxBytes: Math.min(REFILL_BYTES, maxBytes / 4),
     });
-    for (const record of records) {
-      const ticket = this.#ledger.readBack(record.isAdopted ? "adopted" : "ours");
-      const json = Buffer.from(record.body).toString("utf8");
-      const { id, ref } = record;
-      const queued = this.#toQueued({ id, json, bytes: record.body.length, form: formOf(json), ticket, ref });
-      if (record.isExpired) lose(queued, "expired", "The trace waited on disk longer than the spool's maxAgeMs.");
-      else this.#dispatcher.add(queued);
-    }
+    for (const record of records) this.#takeBack(record);
     if (records.length > 0) this.#dispatcher.cut();
     return records.length > 0;
+  }
+
+  #takeBack(record: SpooledRecord): void {
+    const ticket = this.#ledger.readBack(record.isAdopted ? "adopted" : "ours");
+    const json = Buffer.from(record.body).toString("utf8");
+    const { id, ref } = record;
+    const form = formIn(json);
+    const queued = this.#toQueued({ id, json, bytes: record.body.length, form: form ?? "absent", ticket, ref });
+    if (form === null) loseUnreadable(queued);
+    else if (record.isExpired) lose(queued, "expired", "The trace waited on disk longer than the spool's maxAgeMs.");
+    else this.#dispatcher.add(queued);
   }
 
   /** The disk holds nothing more of ours: what we still count there was destroyed. */
@@ -315,6 +319,20 @@ function lose(
 ): void {
   const error = new DeliveryError(message, { code, cause });
   item.ticket.lose({ id: item.id, reason: code, error }, () => decodeTrace(item.json));
+}
+
+/** `null` for what is no JSON: the folder is open to others. */
+function formIn(json: string): ChoicesForm | null {
+  try {
+    return formOf(json);
+  } catch {
+    return null;
+  }
+}
+
+function loseUnreadable({ id, json, ticket }: QueuedTrace): void {
+  const message = "What stands on disk is no trace: something else has written to the spool's folder.";
+  ticket.lose({ id, reason: "spool_lost", error: new DeliveryError(message, { code: "spool_lost" }) }, () => json);
 }
 
 function loseInput(input: unknown, ticket: Ticket, why: { reason: "closed" | "exit"; message: string }): void {

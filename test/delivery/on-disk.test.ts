@@ -147,3 +147,15 @@ test("close leaves no listener, and releases those who wait for room or for idle
   expect(process.listenerCount("exit")).toBeLessThanOrEqual(before);
   expectBalance(logger.stats);
 });
+
+test("a record that is no trace is reported lost, once, and holds up nobody", async () => {
+  await using endpoint = await scriptedEndpoint();
+  const dir = temporaryFolder();
+  const stranger = openSpool({ dir });
+  stranger.append({ id: "stranger", body: new TextEncoder().encode("no JSON"), acceptedAtMs: Date.now() });
+  stranger.close();
+  const { logger } = small(endpoint, dir);
+  void logger.logTrace(said("a trace"));
+  await eventually(() => expect(logger.stats).toMatchObject({ delivered: 1, lost: { spool_lost: 1 }, pending: 0 }));
+  expectBalance(logger.stats);
+});

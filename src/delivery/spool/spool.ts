@@ -381,7 +381,7 @@ class DiskSpool implements Spool {
       const isExpired = this.#deps.now() - found.record.acceptedAtMs > this.#options.maxAgeMs;
       return {
         ...found.record,
-        body: found.record.body.slice(),
+        body: new Uint8Array(found.record.body), // a copy; 'slice' of what is a Buffer underneath would be none
         ref: segment.refOf(readOffset),
         isExpired,
         isAdopted: segment.isAdopted,

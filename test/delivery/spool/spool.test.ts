@@ -153,3 +153,12 @@ test("does nothing after close", () => {
   expect(spool.append(recordOf("a"))).toBeNull();
   expect(spool.adopt()).toEqual({ directories: 0, records: 0, hasMore: false });
 });
+
+test("what is read back in one go stays what it was, however often the reader's window has moved on", () => {
+  const { spool } = startSpool(new PretendProcesses(), { dir: temporaryFolder() });
+  const texts = Array.from({ length: 60 }, (_, i) => String(i % 10).repeat(20_000 + i));
+  texts.forEach((text, i) => void spool.append(recordOf(`id-${i}`, text), { handOut: true }));
+  expect(readAll(spool, { maxRecords: 1000, maxBytes: 1e9 }).map(({ body }) => decode(body) === texts.shift())).toEqual(
+    Array(60).fill(true),
+  );
+});
