@@ -15,7 +15,8 @@ export function observeResponse(response: Response, watch: Watch): Response {
       const Class = response.constructor as typeof Response; // what `instanceof` tells its user
       return disguise(new Class(observeWebStream({ body }, watch), response), response);
     }
-    if (isNodeStream(body)) {
+    // node-fetch gives a stream where there can be no body; clients do not read that one.
+    if (isNodeStream(body) && ![204, 205, 304].includes(response.status)) {
       observeNodeStream(body, watch);
       return response;
     }

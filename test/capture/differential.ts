@@ -1,6 +1,14 @@
 /**
- * A client bare and wrapped, side by side: the same script of replies, the same use, and whatever the user or the
- * provider can see must be equal. Give it a function that makes your client to run it on yours.
+ * A client bare and wrapped, side by side: the same script of replies over real HTTP, the same use, and whatever the
+ * user or the provider can see must be equal.
+ *
+ * To run it on a client of your own, put a test beside `differential.test.ts`, and run it with `npx vitest run`:
+ *
+ *     differentialSuite("my client", (settings) => new MyClient(settings), {
+ *       "embeddings": "MyClient has none",
+ *     });
+ *
+ * The settings name the server to talk to, a key, and what a check needs (`timeout`, `maxRetries`): hand them on.
  */
 import type OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -13,11 +21,11 @@ import { type Check, type ClientSettings, checks, outcomeOf } from "./differenti
 /** Headers that name a moment or a socket. */
 const PASSING = new Set(["x-stainless-timeout", "connection", "idempotency-key"]);
 
-/** Compare bare and wrapped, check by check. `skip`: names of checks that your client has no use for. */
+/** Compare bare and wrapped, check by check. `skip`: the checks of what your client does not have, each with the reason. */
 export function differentialSuite(
   name: string,
   makeClient: (settings: ClientSettings) => OpenAI,
-  skip: readonly string[] = [],
+  skip: Readonly<Record<string, string>> = {},
 ): void {
   describe(name, () => {
     let server: ChatServer;
@@ -38,14 +46,22 @@ export function differentialSuite(
       return { outcome: JSON.parse(JSON.stringify(outcome) ?? "null"), requests, cutOff };
     }
 
-    test.each(checks.filter((check) => !skip.includes(check.name)))("shows no difference: $name", async (check) => {
-      const sink = collectingSink();
-      const bare = await observe(check, (client) => client);
-      const wrapped = await observe(check, (client) => wrapOpenAI(client, sink));
-      expect(wrapped).toEqual(bare);
-      expect(bare.cutOff).toBe(check.cutOff);
-      const traces: TraceInput[] = await sink.settle(check.traces ?? 1);
-      expect(traces).toHaveLength(check.traces ?? 1);
+    const skipped = Object.entries(skip);
+    test.each(skipped)("skips only checks that exist: %s (%s)", (check, _reason) => {
+      expect(checks.map(({ name }) => name)).toContain(check);
     });
+
+    test.each(checks.filter((check) => !Object.hasOwn(skip, check.name)))(
+      "shows no difference: $name",
+      async (check) => {
+        const sink = collectingSink();
+        const bare = await observe(check, (client) => client);
+        const wrapped = await observe(check, (client) => wrapOpenAI(client, sink));
+        expect(wrapped).toEqual(bare);
+        expect(bare.cutOff).toBe(check.cutOff);
+        const traces: TraceInput[] = await sink.settle(check.traces ?? 1);
+        expect(traces).toHaveLength(check.traces ?? 1);
+      },
+    );
   });
 }
