@@ -1,20 +1,23 @@
 import { TraceLoggerError } from "../errors.ts";
+import { isObject } from "../json.ts";
 import type { TraceSink } from "../sink.ts";
 import { type CaptureOptions, resolveCaptureOptions } from "./options.ts";
 import { type Fetch, tracesTo, tracingFetch } from "./tracing-fetch.ts";
 
 /** What we need of a client: SDKs of the OpenAI make call the `fetch` they hold. */
 interface Client {
+  readonly [name: string]: unknown;
   fetch: Fetch;
-  withOptions?(options: { fetch: Fetch }): Client;
+  withOptions?(options: object): Client;
 }
 
 /**
  * The same client, traced: every chat completion that is made through it, by whatever method, goes to the sink. Works
- * with `openai` and the SDKs built like it. The user of the client sees no difference, and the client given stays as it
- * is; only clients without `withOptions` (`openai` 4) are changed in place and given back.
+ * with `openai` (4 to 7, Azure) and the SDKs built like it. The user of the client sees no difference, and the client
+ * given stays as it is; only one that cannot copy itself faithfully (`openai` 4, some subclasses) is changed in place
+ * and given back.
  *
- * @throws {TraceLoggerError} `unsupported_client` for what holds no `fetch`, `invalid_option` for bad options.
+ * @throws {TraceLoggerError} `unsupported_client` for what is no such client, `invalid_option` for bad options.
  * @example
  * const openai = wrapOpenAI(new OpenAI(), logger);
  */
@@ -23,29 +26,55 @@ export function wrapOpenAI<C extends object>(client: C, sink: TraceSink, options
   if (!isClient(client)) throw unsupported(client);
   if (tracesTo(client.fetch, sink)) return client;
   const fetch = tracingFetch(sink, { ...options, fetch: client.fetch });
-  const wrapped = withFetch(client, fetch);
-  // A subclass may not hand its options on, and older clients take none.
-  if (wrapped.fetch !== fetch) wrapped.fetch = fetch;
-  return wrapped as C & Client; // `withOptions` gives back the class it is called on
-}
-
-function withFetch(client: Client, fetch: Fetch): Client {
   try {
-    return client.withOptions?.({ fetch }) ?? client;
+    const copy = client.withOptions?.({ ...forgotten(client), fetch });
+    if (copy?.fetch === fetch && isFaithful(copy, client)) return copy as C & Client; // of the class it is called on
+    client.fetch = fetch;
+    return client;
   } catch (cause) {
     throw unsupported(client, cause);
   }
 }
 
+type Fields = { readonly [name: string]: unknown };
+
+/** What `withOptions` of some versions forgets: a function that gives the key, and which Azure deployment it is. */
+function forgotten({ _options, apiVersion, deploymentName }: Fields): object {
+  const { apiKey } = isObject(_options) ? _options : {};
+  return {
+    ...(typeof apiKey === "function" ? { apiKey } : {}),
+    ...(apiVersion === undefined ? {} : { apiVersion, deployment: deploymentName }),
+  };
+}
+
+/** Would the copy make the same calls? A subclass may not hand on what its constructor was given. */
+function isFaithful(copy: Fields, client: Fields): boolean {
+  const { fetch: _, ...options } = isObject(client["_options"]) ? client["_options"] : {};
+  const copied = isObject(copy["_options"]) ? copy["_options"] : {};
+  return (
+    Object.entries(client).every(([name, value]) => name === "fetch" || isObject(value) || value === copy[name]) &&
+    Object.entries(options).every(([name, value]) => isSame(value, copied[name]))
+  );
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return one === other || (isObject(one) && isObject(other) && JSON.stringify(one) === JSON.stringify(other));
+}
+
 function isClient(client: object): client is Client {
-  return typeof client === "object" && client !== null && "fetch" in client && typeof client.fetch === "function";
+  if (!isObject(client) || typeof client["fetch"] !== "function") return false;
+  const { chat, responses } = client;
+  // Others are built like it, too, and call something that is not captured (`messages`): better an error than no traces.
+  return [isObject(chat) ? chat["completions"] : undefined, responses].some(
+    (api) => isObject(api) && typeof api["create"] === "function",
+  );
 }
 
 function unsupported(client: unknown, cause?: unknown): TraceLoggerError {
-  const got =
-    typeof client === "object" && client !== null ? `an object of class ${client.constructor?.name}` : typeof client;
+  const got = isObject(client) ? `an object of class ${client.constructor?.name}` : typeof client;
   return new TraceLoggerError(
-    `wrapOpenAI cannot wrap ${got}: expected a client like \`new OpenAI()\`, which makes its calls through a \`fetch\` of its own. ` +
+    `wrapOpenAI cannot wrap ${got}: expected a client like \`new OpenAI()\`, with \`chat.completions\` or \`responses\`, ` +
+      "which makes its calls through a `fetch` of its own. " +
       "If your client takes a custom `fetch`, give it `tracingFetch(logger)`; else call `logTrace` yourself.",
     { code: "unsupported_client", cause },
   );

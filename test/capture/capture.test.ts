@@ -1,7 +1,4 @@
 import OpenAI from "openai";
-import OpenAI4 from "openai4";
-import OpenAI5 from "openai5";
-import OpenAI6 from "openai6";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { wrapOpenAI } from "../../src/capture/openai.ts";
 import { tracingFetch } from "../../src/capture/tracing-fetch.ts";
@@ -510,63 +507,17 @@ describe("sinks", () => {
   });
 });
 
-describe("clients", () => {
-  test.each([
-    ["4.104", () => new OpenAI4(settings())],
-    ["5.23", () => new OpenAI5(settings())],
-    ["6.49", () => new OpenAI6(settings())],
-  ])("openai %s is captured, whole, streamed and aborted", async (_, make) => {
-    const sink = collectingSink();
-    const client = wrapOpenAI(make(), sink) as unknown as OpenAI; // the majors differ in types, not in what is used here
-    server.script(
-      json(completion({ content: "Hello there." })),
-      sse(chunk({ content: "Hello " }), chunk({ content: "again." })),
-      endless(chunk({ content: "Once" })),
-    );
-    await client.chat.completions.create(ask);
-    await sink.settle(1);
-    await stream(client);
-    await sink.settle(2);
-    for await (const _ of await client.chat.completions.create({ ...ask, stream: true })) break;
-    const traces = await sink.settle(3);
-    expect(traces.map(({ messages }) => messages.slice(1).map(({ content }) => content))).toEqual([
-      ["Hello there."],
-      ["Hello again."],
-      ["Once", '::: call {"ended":"aborted"}'],
-    ]);
-  });
-
-  test.each([
-    [{}],
-    [null],
-    ["client"],
-    [{ fetch: "no" }],
-    [
-      {
-        fetch() {},
-        withOptions() {
-          throw new Error("no options");
-        },
-      },
-    ],
-  ])("what cannot be wrapped is refused at once: %j", (client) => {
-    const wrap = () => wrapOpenAI(client as object, collectingSink()); // what JavaScript callers do
-    expect(wrap).toThrow(/wrapOpenAI cannot wrap .*tracingFetch/);
-    expect(wrap).toThrow(expect.objectContaining({ code: "unsupported_client" }));
-  });
-
-  test.each([
-    [undefined, {}],
-    [{}, {}],
-    [collectingSink(), { captureErrors: "yes" }],
-    [collectingSink(), { maxResponseBytes: -1 }],
-    [collectingSink(), { fetch: 7 }],
-  ])("bad sinks and options are refused at once: %#", (sink, options) => {
-    try {
-      tracingFetch(sink as TraceSink, options as object); // what JavaScript callers do
-      expect.unreachable();
-    } catch (error) {
-      expect(isTraceLoggerError(error) && error.code).toBe("invalid_option");
-    }
-  });
+test.each([
+  [undefined, {}],
+  [{}, {}],
+  [collectingSink(), { captureErrors: "yes" }],
+  [collectingSink(), { maxResponseBytes: -1 }],
+  [collectingSink(), { fetch: 7 }],
+])("bad sinks and options are refused at once: %#", (sink, options) => {
+  try {
+    tracingFetch(sink as TraceSink, options as object); // what JavaScript callers do
+    expect.unreachable();
+  } catch (error) {
+    expect(isTraceLoggerError(error) && error.code).toBe("invalid_option");
+  }
 });

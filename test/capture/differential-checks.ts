@@ -44,6 +44,8 @@ const failure = (status: number, headers = {}) =>
     { error: { message: "No, not so.", type: "invalid_request_error", param: "model", code: "bad_thing" } },
     { status, headers },
   );
+/** Tells a check that its request has arrived. */
+const arrivals = new EventTarget();
 const open = endless(chunk({ role: "assistant", content: "Once " }), chunk({ content: "upon " }));
 
 export async function drain<T>(stream: AsyncIterable<T>): Promise<T[]> {
@@ -340,14 +342,13 @@ export const checks: readonly Check[] = [
   },
   {
     name: "an abort before the answer",
-    replies: [() => {}],
+    replies: [() => void arrivals.dispatchEvent(new Event("request"))],
     traces: 0,
     cutOff: true,
     use: (client) => {
       const controller = new AbortController();
-      const promise = client.chat.completions.create(ask, { signal: controller.signal });
-      setTimeout(() => controller.abort(), 20);
-      return promise;
+      arrivals.addEventListener("request", () => controller.abort(), { once: true });
+      return client.chat.completions.create(ask, { signal: controller.signal });
     },
   },
   ...[
@@ -512,7 +513,7 @@ export const checks: readonly Check[] = [
     name: "a timeout",
     replies: [() => {}],
     traces: 0,
-    settings: { timeout: 50 },
+    settings: { timeout: 300 },
     use: (client) => client.chat.completions.create(ask),
   },
   {
