@@ -14,7 +14,7 @@ afterEach(() => {
 afterAll(() => server.close());
 
 const attempt = (more: Partial<Parameters<typeof createAttempt>[0]> = {}) =>
-  createAttempt({ endpoint, headers: {}, timeoutMs: 32_000, ...more });
+  createAttempt({ endpoint, headers: {}, timeoutMs: 32_000, compress: "none", ...more });
 const never = new AbortController().signal;
 
 test("one POST with the key and the JSON as it is", async () => {
