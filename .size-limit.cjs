@@ -1,8 +1,13 @@
 /**
  * What the main entry weighs, minified and gzipped, dependencies (zod/mini, uuid, ky) included. Sending (ky and the
- * table of answers) is loaded when the first trace leaves, so it is no part of what an import costs.
+ * table of answers) is loaded when the first trace leaves, reading calls when the first one is made: both are no part of
+ * what an import costs.
  */
-const withoutLoadedOnDemand = (config) => ({ ...config, format: "esm", external: ["./attempt-*", "./batch-posts-*"] });
+const withoutLoadedOnDemand = (config) => ({
+  ...config,
+  format: "esm",
+  external: ["./attempt-*", "./batch-posts-*", "./chat-completions-*", "./completions-*", "./responses-*"],
+});
 
 module.exports = [
   {
@@ -12,5 +17,5 @@ module.exports = [
     limit: "25 kB",
     modifyEsbuildConfig: withoutLoadedOnDemand,
   },
-  { name: "all of it, with what is loaded on demand", path: "dist/index.js", gzip: true, limit: "34 kB" },
+  { name: "all of it, with what is loaded on demand", path: "dist/index.js", gzip: true, limit: "38 kB" },
 ];

@@ -46,10 +46,14 @@ const PROSE = /[\s"\\\p{Cc}\p{Cs}]/u;
  * @param options.choice index of the choice that said it; the first one (0) is not marked. @default 0
  * @throws {TypeError} when the message is cyclic.
  */
-export function toTraceMessage(message: unknown, options: { readonly choice?: number } = {}): TraceMessage {
+export function toTraceMessage(
+  message: unknown,
+  options: { readonly choice?: number; readonly speaker?: TraceMessage["role"] } = {},
+): TraceMessage {
   const { role, ...fields } = isObject(message) ? message : {};
   const known = typeof role === "string" && WORD.test(role) ? role : undefined;
-  const stored = (known !== undefined && Object.hasOwn(STORED_AS, known) && STORED_AS[known]) || "user";
+  const named = known !== undefined && Object.hasOwn(STORED_AS, known) && STORED_AS[known];
+  const stored = named || (known === undefined && options.speaker) || "user";
   const { content } = fields;
   const plain = known === stored && !options.choice && Object.keys(fields).length === 1;
   if (plain && typeof content === "string" && !LOOKS_ENCODED.test(content)) return { role: stored, content };
@@ -77,7 +81,8 @@ export function fromTraceMessage(stored: TraceMessage): Said {
  * The messages, and after them every choice whose message is not yet said there: a deployment that takes no `choices`
  * still gets everything that was said. Fields that say nothing (null, empty lists) are left out of a choice's message.
  *
- * @param choices as in a trace: a list, or an object keyed by index. A choice without a `message` is kept whole.
+ * @param choices as in a trace: a list, or an object keyed by index. A choice of neither a `message` nor a
+ *   `text` is kept whole.
  */
 export function sayChoices(messages: readonly TraceMessage[], choices: unknown): TraceMessage[] {
   // An earlier turn may have had the same words: only what was said since the last question answers it.
@@ -98,8 +103,9 @@ function listChoices(choices: unknown): readonly unknown[] {
 }
 
 function toChoiceMessage(choice: unknown, position: number): TraceMessage {
-  const { index, message } = isObject(choice) ? choice : {};
-  const fields = Object.entries(isObject(message) ? message : isObject(choice) ? choice : { choice });
+  const { index, message, text } = isObject(choice) ? choice : {};
+  const spoken = isObject(message) ? message : typeof text === "string" ? { content: text } : choice;
+  const fields = Object.entries(isObject(spoken) ? spoken : { choice });
   const said = fields.filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0));
   const at = typeof index === "number" && Number.isSafeInteger(index) && index >= 0 ? index : position;
   return toTraceMessage({ role: "assistant", ...Object.fromEntries(said) }, { choice: at });

@@ -207,7 +207,7 @@ describe("sayChoices", () => {
 
   test("takes choices keyed by index, and keeps whole what has no message", () => {
     expect(sayChoices([], { 0: { text: "legacy words" }, 1: { message: { content: "b" } } })).toEqual([
-      { role: "assistant", content: "::: assistant\n::: /text\nlegacy words" },
+      { role: "assistant", content: "legacy words" },
       { role: "assistant", content: "::: assistant/1\nb" },
     ]);
     expect(sayChoices([], { answer: "one object" })).toEqual([

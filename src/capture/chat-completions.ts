@@ -1,75 +1,30 @@
 /** A call of the chat completions API → a trace. Lenient: whatever a provider bends, what was said is kept. */
 import { isObject, type JsonObject } from "../json.ts";
 import type { TraceInput, TraceMessage } from "../trace.ts";
-import { type CallEnding, choiceMessages, toCallMessage, toTraceMessage } from "../transcript.ts";
-import { type CapturedCall, parseJson, parseObject } from "./call.ts";
+import { choiceMessages, toTraceMessage } from "../transcript.ts";
+import { type Answer, areChoices, isEventStream, readEvents, toTrace } from "./answer.ts";
+import { type CapturedCall, parseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
 import { mergeDelta, type Pieces } from "./merge.ts";
-import { parseServerSentEvents } from "./sse.ts";
-
-/** What a response says, streamed or not. */
-interface Answer {
-  readonly model?: unknown;
-  readonly choices?: unknown;
-  readonly usage?: unknown;
-  /** An error told in the body, also inside an HTTP 200. */
-  readonly error?: unknown;
-  /** What could not be understood, and is kept as it came. */
-  readonly unread: string;
-  /** The stream said that it is over: what its reader does afterwards does not abort it. */
-  readonly done?: boolean;
-}
 
 export async function chatCompletionToTrace(call: CapturedCall): Promise<TraceInput> {
   const request = parseObject(call.requestText);
   await describeMedia(request?.["messages"]);
-  const answer = readAnswer(call);
-  const { choices, usage } = answer;
-  const ending = describeEnding(call, answer);
-  const messages = [
-    ...requestMessages(request, call.requestText),
-    ...choiceMessages(choices),
-    ...(answer.unread ? [toTraceMessage({ role: "assistant", content: answer.unread })] : []),
-    ...(ending ? [toCallMessage(ending)] : []),
-  ];
-  return {
-    model:
-      [answer.model, request?.["model"]].find((name) => typeof name === "string" && name !== "")?.toString() ??
-      "unknown",
-    // The contract wants something to be said: an empty call says how it ended.
-    messages: messages.length > 0 ? messages : [toCallMessage({ ended: "complete" })],
-    ...(areChoices(choices) ? { choices } : {}),
-    ...(isObject(usage) ? { usage } : {}),
-  };
+  return choicesToTrace(call, { request, asked: requestMessages(request) });
 }
 
-function requestMessages(request: JsonObject | undefined, text: string | undefined): TraceMessage[] {
+/** The answer is a list of choices; what was asked has been read. */
+export function choicesToTrace(
+  call: CapturedCall,
+  asked: { readonly request: JsonObject | undefined; readonly asked: readonly TraceMessage[] },
+): TraceInput {
+  const answer = isEventStream(call.responseText) ? readStream(call) : readJson(call.responseText.trim());
+  return toTrace(call, { ...asked, answered: choiceMessages(answer.choices) }, answer);
+}
+
+export function requestMessages(request: JsonObject | undefined): TraceMessage[] {
   const messages = request?.["messages"];
-  if (Array.isArray(messages)) return messages.map((message) => toTraceMessage(message));
-  return text ? [toTraceMessage({ role: "user", content: text })] : [];
-}
-
-/** What the contract takes; anything else is said in `messages` alone. */
-function areChoices(choices: unknown): choices is JsonObject[] | JsonObject {
-  return Array.isArray(choices) ? choices.every(isObject) : isObject(choices);
-}
-
-function describeEnding(
-  { ending, status, droppedBytes }: CapturedCall,
-  { done, error }: Answer,
-): CallEnding | undefined {
-  const failedStatus = status !== undefined && status >= 400 ? { status } : {};
-  const dropped = droppedBytes > 0 ? { dropped_bytes: droppedBytes } : {};
-  if (error !== undefined && error !== null) return { ended: "failed", ...failedStatus, error, ...dropped };
-  if (ending && !done) return { ...ending, ...failedStatus, ...dropped };
-  if (status !== undefined && status >= 400) return { ended: "failed", status, ...dropped };
-  return droppedBytes > 0 ? { ended: "complete", ...dropped } : undefined;
-}
-
-function readAnswer({ responseText, ending }: CapturedCall): Answer {
-  const text = responseText.trim();
-  // By its form, not by its content type: errors come as JSON in event streams, and some servers name no type at all.
-  return /^(?:data|event|id|retry)?:/.test(text) ? readStream(text, ending !== undefined) : readJson(text);
+  return Array.isArray(messages) ? messages.map((message) => toTraceMessage(message)) : [];
 }
 
 function readJson(text: string): Answer {
@@ -80,21 +35,14 @@ function readJson(text: string): Answer {
   return { model, choices, usage, error, unread: understood ? "" : text };
 }
 
-function readStream(text: string, cutOff: boolean): Answer {
-  const events = parseServerSentEvents(text);
+function readStream(call: CapturedCall): Answer {
   const choices: Pieces[] = [];
-  const unread: string[] = [];
   let about: JsonObject = {};
-  let done = false;
-  for (const [position, { event, data }] of events.entries()) {
-    const chunk = parseJson(data);
-    if (data.trim() === "[DONE]") done = true;
-    else if (isObject(chunk)) about = { ...about, ...readChunk(chunk, event, choices) };
-    // The last event of a stream that was cut off is half an event: nobody has seen it.
-    else if (!(cutOff && position === events.length - 1)) unread.push(data);
-  }
+  const rest = readEvents(call, (chunk, event) => {
+    about = { ...about, ...readChunk(chunk, event, choices) };
+  });
   const inOrder = choices.toSorted((a, b) => Number(a["index"]) - Number(b["index"])).map(finishChoice);
-  return { ...about, ...(inOrder.length > 0 ? { choices: inOrder } : {}), unread: unread.join("\n"), done };
+  return { ...about, ...(inOrder.length > 0 ? { choices: inOrder } : {}), ...rest };
 }
 
 /** Adds the chunk to the choices, and gives back what it says about the answer as a whole. */

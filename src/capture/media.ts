@@ -12,7 +12,9 @@ const DATA_URL = /^data:([^;,]*)(?:;[^;,]+)*;base64,/;
 const BASE64_FIELD = /^(?:file_)?data$|^b64_json$|^bytes$/;
 const BASE64 = /^[\w+/\s-]{64,}={0,2}\s*$/;
 /** What people and models write is never taken for media, even if it is a `data:` URL. */
-const TEXT_FIELD = /^(?:text|content|arguments|reasoning|refusal)$/;
+const TEXT_FIELD = /^(?:text|content|arguments|reasoning|refusal|input|output|code|logs)$/;
+/** Where the Responses API puts the base64 of what was drawn. */
+const DRAWING = "image_generation_call";
 
 /** Replace base64 media anywhere in the value, in place, by a text like `[image/png, 12345 bytes, sha256 9f86…]`. */
 export async function describeMedia(value: unknown): Promise<void> {
@@ -34,7 +36,8 @@ function findMedia(value: unknown, parentKey: string, found: Media[]): void {
     }
     if (leaf.length < 64 || TEXT_FIELD.test(key)) continue;
     const [prefix, dataUrlType] = DATA_URL.exec(leaf) ?? [];
-    if (prefix === undefined && !(BASE64_FIELD.test(key) && BASE64.test(leaf))) continue;
+    const isDrawing = key === "result" && holder["type"] === DRAWING;
+    if (prefix === undefined && !((isDrawing || BASE64_FIELD.test(key)) && BASE64.test(leaf))) continue;
     const replace = (description: string) => {
       holder[key] = description;
     };
@@ -44,10 +47,17 @@ function findMedia(value: unknown, parentKey: string, found: Media[]): void {
 }
 
 function declaredType(holder: unknown, parentKey: string): string {
-  const { format, media_type, mime_type, mimeType } = isObject(holder) ? holder : {};
+  const {
+    type,
+    output_format,
+    format = output_format,
+    media_type,
+    mime_type,
+    mimeType,
+  } = isObject(holder) ? holder : {};
   const declared = [media_type, mime_type, mimeType].find((type) => typeof type === "string");
   if (typeof declared === "string") return declared;
-  const kind = /audio|video|image/.exec(parentKey)?.[0];
+  const kind = /audio|video|image/.exec(`${parentKey} ${type}`)?.[0];
   return kind && typeof format === "string" ? `${kind}/${format}` : "application/octet-stream";
 }
 

@@ -12,8 +12,8 @@ interface Client {
 }
 
 /**
- * The same client, traced: every chat completion that is made through it, by whatever method, goes to the sink. Works
- * with `openai` (4 to 7, Azure) and the SDKs built like it. The user of the client sees no difference, and the client
+ * The same client, traced: every chat completion, response and completion that is made through it, by whatever
+ * method, goes to the sink. Works with `openai` (4 to 7, Azure) and the SDKs built like it. The user of the client sees no difference, and the client
  * given stays as it is; only one that cannot copy itself faithfully (`openai` 4, some subclasses) is changed in place
  * and given back.
  *

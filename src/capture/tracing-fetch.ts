@@ -3,7 +3,6 @@ import { defer, type TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import type { CallEnding } from "../transcript.ts";
 import { type CapturedCall, rawTrace } from "./call.ts";
-import { chatCompletionToTrace } from "./chat-completions.ts";
 import type { BodyEnding, ObservedBody } from "./observe.ts";
 import { type CaptureOptions, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
 import { describeRequest, type OutgoingRequest, snapshotBody } from "./request.ts";
@@ -19,9 +18,14 @@ export interface TracingFetchOptions extends CaptureOptions {
 
 type ToTrace = (call: CapturedCall) => Promise<TraceInput>;
 
-/** The APIs that are captured, by the path that a POST goes to. */
-const APIS: readonly (readonly [path: RegExp, toTrace: ToTrace])[] = [
-  [/\/chat\/completions\/?$/, chatCompletionToTrace],
+/**
+ * The APIs that are captured, by the path that a POST goes to. Reading a call is loaded when the first one is made, so
+ * that an import of this package does not cost it.
+ */
+const APIS: readonly (readonly [path: RegExp, load: () => Promise<ToTrace>])[] = [
+  [/\/chat\/completions\/?$/, async () => (await import("./chat-completions.ts")).chatCompletionToTrace],
+  [/\/responses\/?$/, async () => (await import("./responses.ts")).responseToTrace],
+  [/\/completions\/?$/, async () => (await import("./completions.ts")).completionToTrace],
 ];
 
 /** On every fetch of ours: the sinks it writes to. `Symbol.for`, so that the ESM and the CJS copy understand each other. */
@@ -37,7 +41,7 @@ function sinksBehind(fetch: object): readonly TraceSink[] {
 }
 
 /**
- * A `fetch` that traces OpenAI-style calls (chat completions, streamed or not) and passes everything else on untouched.
+ * A `fetch` that traces OpenAI-style calls (chat completions, responses, completions; streamed or not) and passes everything else on untouched.
  * Give it to anything that takes a custom `fetch`. The caller sees what it would see without it: the request is not
  * changed, the response passes as it comes, and what goes wrong with tracing never reaches the caller.
  *
@@ -73,27 +77,30 @@ type CaptureSettings = ResolvedCaptureOptions & { readonly sink: TraceSink };
 function startCapture(args: Parameters<Fetch>, settings: CaptureSettings): Capture | undefined {
   try {
     const request = describeRequest(args);
-    const toTrace = request.method === "POST" ? findApi(request.url) : undefined;
-    return toTrace && captureCall(request, toTrace, settings);
+    const load = request.method === "POST" ? findApi(request.url) : undefined;
+    return load && captureCall(request, load, settings);
   } catch {
     return undefined;
   }
 }
 
-function findApi(url: string): ToTrace | undefined {
+function findApi(url: string): (() => Promise<ToTrace>) | undefined {
   const [path = ""] = url.split(/[?#]/, 1);
   return APIS.find(([pattern]) => pattern.test(path))?.[1];
 }
 
-function captureCall(request: OutgoingRequest, toTrace: ToTrace, settings: CaptureSettings): Capture {
+function captureCall(request: OutgoingRequest, load: () => Promise<ToTrace>, settings: CaptureSettings): Capture {
   const { sink, captureErrors, maxResponseBytes } = settings;
   const requestText = snapshotBody(request.body);
+  // While the call is under way, and not when its process may be about to end.
+  const reader = load();
+  reader.catch(() => {});
   const finish = (body: ObservedBody, status?: number) => {
     const deliver = async () => {
       const { chunks, droppedBytes } = body;
       const ending = toCallEnding(body.ending, request.signal);
       const call = { requestText: await requestText, responseText: decode(chunks), status, droppedBytes, ending };
-      const trace = await toTrace(call).catch(() => rawTrace(call));
+      const trace = await reader.then((toTrace) => toTrace(call)).catch(() => rawTrace(call));
       // Not awaited: a receipt may take as long as the endpoint does.
       void Promise.resolve(sink.logTrace(trace)).catch(() => {});
     };

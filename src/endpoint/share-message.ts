@@ -22,7 +22,8 @@ export function messageCard(stored: TraceMessage): Html {
   if (nestingDepth(stored.content) > MAX_SHOWN_DEPTH) return saidCard(stored);
   const said = fromTraceMessage(stored);
   if ("call" in said) return callCard(isObject(said.call) ? said.call : { call: said.call });
-  return saidCard(isObject(said.message) ? said.message : { content: said.message }, said.choice);
+  const message = isObject(said.message) ? said.message : { content: said.message };
+  return saidCard({ role: stored.role, ...message }, said.choice);
 }
 
 /** `choice` numbers the further answers to one question (`n` > 1). */

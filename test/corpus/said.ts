@@ -52,6 +52,8 @@ const MEDIA_KEYS = /^(data|file_data|input_audio|b64_json)$/;
 
 function isMedia({ path, text }: Leaf): boolean {
   if (DATA_URL.test(text)) return true;
+  // What `image_generation_call` drew.
+  if (path.at(-1) === "result" && /^[A-Za-z0-9+/=]{1000,}$/.test(text)) return true;
   const inMedia = path.some((key) => ["input_audio", "audio", "file"].includes(key));
   return inMedia && MEDIA_KEYS.test(path.at(-1) ?? "") && /^[A-Za-z0-9+/=\s]{16,}$/.test(text);
 }

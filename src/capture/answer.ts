@@ -1,0 +1,89 @@
+/** What the readers of all APIs have in common: from what was asked and answered to the trace. */
+import { isObject, type JsonObject } from "../json.ts";
+import type { TraceInput, TraceMessage } from "../trace.ts";
+import { type CallEnding, toCallMessage, toTraceMessage } from "../transcript.ts";
+import { type CapturedCall, parseJson } from "./call.ts";
+import { parseServerSentEvents } from "./sse.ts";
+
+/** What a response says, streamed or not. */
+export interface Answer {
+  readonly model?: unknown;
+  readonly choices?: unknown;
+  readonly usage?: unknown;
+  /** An error told in the body, also inside an HTTP 200. */
+  readonly error?: unknown;
+  /** What an API tells of an end that is no failure, and not the usual one either. */
+  readonly remarks?: JsonObject | undefined;
+  /** What could not be understood, and is kept as it came. */
+  readonly unread: string;
+  /** The stream said that it is over: what its reader does afterwards does not abort it. */
+  readonly done?: boolean;
+}
+
+/** Both sides of a call, as messages. */
+export interface Conversation {
+  readonly request: JsonObject | undefined;
+  readonly asked: readonly TraceMessage[];
+  readonly answered: readonly TraceMessage[];
+}
+
+export function toTrace(call: CapturedCall, { request, asked, answered }: Conversation, answer: Answer): TraceInput {
+  const { choices, usage, unread } = answer;
+  const ending = describeEnding(call, answer);
+  const { requestText } = call;
+  const messages = [
+    // A request in no form of ours is said as it is.
+    ...(asked.length === 0 && requestText ? [toTraceMessage({ role: "user", content: requestText })] : asked),
+    ...answered,
+    ...(unread ? [toTraceMessage({ role: "assistant", content: unread })] : []),
+    ...(ending ? [toCallMessage(ending)] : []),
+  ];
+  const models = [answer.model, request?.["model"]].filter((name) => typeof name === "string");
+  return {
+    model: models.find((name) => name !== "") ?? "unknown",
+    // The contract wants something to be said: an empty call says how it ended.
+    messages: messages.length > 0 ? messages : [toCallMessage({ ended: "complete" })],
+    ...(areChoices(choices) ? { choices } : {}),
+    ...(isObject(usage) ? { usage } : {}),
+  };
+}
+
+/** What the contract takes; anything else is said in `messages` alone. */
+export function areChoices(choices: unknown): choices is JsonObject[] | JsonObject {
+  return Array.isArray(choices) ? choices.every(isObject) : isObject(choices);
+}
+
+function describeEnding({ ending, status, droppedBytes }: CapturedCall, answer: Answer): CallEnding | undefined {
+  const { done, error, remarks } = answer;
+  const dropped = droppedBytes > 0 ? { dropped_bytes: droppedBytes } : undefined;
+  const failedStatus = status !== undefined && status >= 400 ? { status } : undefined;
+  const facts = { ...remarks, ...dropped };
+  if (error !== undefined && error !== null) return { ended: "failed", ...failedStatus, error, ...facts };
+  // What was remarked until then ("in progress") is no longer so.
+  if (ending && !done) return { ...ending, ...failedStatus, ...dropped };
+  if (failedStatus) return { ended: "failed", ...failedStatus, ...facts };
+  return Object.keys(facts).length > 0 ? { ended: "complete", ...facts } : undefined;
+}
+
+/** By its form, not by its content type: errors come as JSON in event streams, and some servers name no type at all. */
+export function isEventStream(text: string): boolean {
+  return /^\s*(?:data|event|id|retry)?:/.test(text);
+}
+
+/** Hands every event that is a JSON object to `take`, and gives back what is none and whether the end was told. */
+export function readEvents(
+  { responseText, ending }: CapturedCall,
+  take: (chunk: JsonObject, event: string) => void,
+): { readonly unread: string; readonly done: boolean } {
+  const events = parseServerSentEvents(responseText.trim());
+  const unread: string[] = [];
+  let done = false;
+  for (const [position, { event, data }] of events.entries()) {
+    const chunk = parseJson(data);
+    if (data.trim() === "[DONE]") done = true;
+    else if (isObject(chunk)) take(chunk, event);
+    // The last event of a stream that was cut off is half an event: nobody has seen it.
+    else if (!(ending && position === events.length - 1)) unread.push(data);
+  }
+  return { unread: unread.join("\n"), done };
+}

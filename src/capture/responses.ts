@@ -1,0 +1,74 @@
+/**
+ * A call of the Responses API → a trace. Every item of both sides is stored as it came, under whom it belongs to. There
+ * are no `choices` in this API, so there are none in the trace: everything said stands in `messages`, once.
+ */
+import { isObject, type JsonObject } from "../json.ts";
+import type { TraceInput, TraceMessage } from "../trace.ts";
+import { toTraceMessage } from "../transcript.ts";
+import { type Answer, isEventStream, readEvents, toTrace } from "./answer.ts";
+import { type CapturedCall, parseObject } from "./call.ts";
+import { describeMedia } from "./media.ts";
+import { collectResponse } from "./response-events.ts";
+
+interface Reply extends Answer {
+  readonly output: unknown;
+}
+
+export async function responseToTrace(call: CapturedCall): Promise<TraceInput> {
+  const request = parseObject(call.requestText);
+  const answer = isEventStream(call.responseText) ? readStream(call) : readJson(call.responseText.trim());
+  const { input } = request ?? {};
+  const { output } = answer;
+  await describeMedia({ input, output });
+  const answered = Array.isArray(output) ? output.map(itemMessage) : [];
+  return toTrace(call, { request, asked: requestMessages(request), answered }, answer);
+}
+
+/** What a call goes on from: said elsewhere, and only named here. */
+const CONTEXT = ["previous_response_id", "conversation", "prompt"];
+
+function requestMessages(request: JsonObject | undefined): TraceMessage[] {
+  const { instructions, input } = request ?? {};
+  const context = Object.entries(request ?? {}).filter(([key, value]) => CONTEXT.includes(key) && value !== null);
+  return [
+    ...(context.length > 0 ? [toTraceMessage(Object.fromEntries(context))] : []),
+    ...(typeof instructions === "string" && instructions !== ""
+      ? [toTraceMessage({ role: "system", content: instructions })]
+      : itemMessages(instructions)),
+    ...(typeof input === "string" ? [toTraceMessage({ role: "user", content: input })] : itemMessages(input)),
+  ];
+}
+
+function itemMessages(items: unknown): TraceMessage[] {
+  return Array.isArray(items) ? items.map(itemMessage) : [];
+}
+
+/** Items without a role are the model's (reasoning, calls), but for what is handed back to it. */
+function itemMessage(item: unknown): TraceMessage {
+  const type = isObject(item) ? item["type"] : undefined;
+  const isHandedBack = typeof type !== "string" || /_output$|^mcp_approval_response$|^item_reference$/.test(type);
+  return toTraceMessage(item, { speaker: isHandedBack ? "user" : "assistant" });
+}
+
+function readJson(text: string): Reply {
+  const body = parseObject(text);
+  const isUnderstood = Array.isArray(body?.["output"]) || isObject(body?.["error"]);
+  return { ...readResponse(body ?? {}), unread: isUnderstood ? "" : text };
+}
+
+function readStream(call: CapturedCall): Reply {
+  const collected = collectResponse();
+  const { unread, done } = readEvents(call, collected.add);
+  const { response, error, isOver } = collected.end();
+  const reply = readResponse(response);
+  return { ...reply, error: reply.error ?? error, unread, done: done || isOver };
+}
+
+/** A `status` other than `completed` is told with the end of the call. */
+function readResponse(response: JsonObject): Omit<Reply, "unread"> {
+  const { model, usage, output, error, status, incomplete_details } = response;
+  // Some gateways write "complete"; anything that is no word of an unusual end tells nothing.
+  const isUnusual = typeof status === "string" && !/^complete|^failed$/.test(status);
+  const remarks = isUnusual ? { status, ...(isObject(incomplete_details) ? { incomplete_details } : {}) } : undefined;
+  return { model, usage, output, error: error ?? (status === "failed" ? { status } : undefined), remarks };
+}
