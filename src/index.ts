@@ -1,8 +1,9 @@
 /** TraceLogger: records what people and language models say to each other. Every public name of the main entry. */
 
+export { type CallControl, traceHeaders } from "./capture/call-control.ts";
 export { wrapOpenAI } from "./capture/openai.ts";
 // Capture
-export type { CaptureOptions } from "./capture/options.ts";
+export type { CallInfo, CaptureOptions } from "./capture/options.ts";
 export { tracingFetch } from "./capture/tracing-fetch.ts";
 // Errors
 export {
@@ -29,7 +30,7 @@ export type {
   TraceLoss,
   TraceReceipt,
 } from "./receipts.ts";
-export { type DeferringTraceSink, deferTrace, type TraceSink } from "./sink.ts";
+export { type DeferringTraceSink, deferTrace, type LogOptions, type TraceSink } from "./sink.ts";
 // The contract
 export {
   parseTrace,

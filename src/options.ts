@@ -83,7 +83,7 @@ export interface TraceLoggerOptions {
    * @default none: traces wait in memory only
    */
   readonly spool?: SpoolSetting | undefined;
-  /** Share of traces that are logged, 0 to 1. @default 1 */
+  /** Share of traces that are logged, 0 to 1; of conversations, where `logTrace` is given a `sampleKey`. @default 1 */
   readonly sampleRate?: number | undefined;
   /**
    * Last gate before a trace is encoded: gives back the trace to send. It fails closed: when it throws, rejects or gives

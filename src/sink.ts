@@ -1,8 +1,17 @@
 import type { TraceInput } from "./trace.ts";
 
+/** What a sink may be told about one trace. */
+export interface LogOptions {
+  /**
+   * With a `sampleRate`: all traces of one key are logged, or none of them, in every process alike. A conversation's id.
+   * @default none: each trace by itself
+   */
+  readonly sampleKey?: string | undefined;
+}
+
 /** Where captured conversations go. A `TraceLogger` is one; anything with a `logTrace` can stand in for it. */
 export interface TraceSink {
-  logTrace(input: TraceInput): unknown;
+  logTrace(input: TraceInput, options?: LogOptions): unknown;
 }
 
 /**

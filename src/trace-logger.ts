@@ -14,7 +14,7 @@ import type {
   TraceLoss,
   TraceReceipt,
 } from "./receipts.ts";
-import { type DeferringTraceSink, deferTrace } from "./sink.ts";
+import { type DeferringTraceSink, deferTrace, type LogOptions } from "./sink.ts";
 import type { TraceInput } from "./trace.ts";
 
 /** How long `flush` or `close` may take. */
@@ -69,8 +69,8 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
    * The promise settles when the fate of the trace is known, which may take as long as an outage; there is no need to
    * await it. Never throws, never rejects.
    */
-  logTrace(input: TraceInput): Promise<TraceReceipt> {
-    const skipped = this.#skipReason();
+  logTrace(input: TraceInput, options?: LogOptions): Promise<TraceReceipt> {
+    const skipped = this.#skipReason(options?.sampleKey);
     if (skipped) {
       this.#skipped++;
       return Promise.resolve<SkippedReceipt>({ status: "skipped", reason: skipped });
@@ -185,10 +185,11 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
     this.#whenIdle = release(this.#whenIdle);
   }
 
-  #skipReason(): SkippedReceipt["reason"] | null {
+  #skipReason(sampleKey: unknown): SkippedReceipt["reason"] | null {
     const { enabled, sampleRate } = this.#options;
     if (!enabled) return "disabled";
-    return sampleRate < 1 && Math.random() >= sampleRate ? "sampled_out" : null;
+    const share = sampleKey === undefined ? Math.random() : shareOf(String(sampleKey));
+    return share >= sampleRate ? "sampled_out" : null;
   }
 
   #tellLoss(loss: TraceLoss): void {
@@ -210,6 +211,15 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
     // biome-ignore lint/suspicious/noConsole: the one place of the client that prints.
     console.error(`[tracelogger] ${message}`);
   }
+}
+
+/** Where a key falls between 0 and 1, evenly and always the same: FNV-1a, its bits mixed (as Murmur3 ends). */
+function shareOf(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32;
 }
 
 function release(waiting: readonly (() => void)[]): [] {

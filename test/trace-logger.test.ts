@@ -445,6 +445,28 @@ describe("switched off", () => {
     random.mockReturnValueOnce(0.3);
     expect(await logger.logTrace(said("x"))).toEqual({ status: "skipped", reason: "sampled_out" });
   });
+
+  test("sampleRate takes all traces of a key or none, in every logger alike, and more with a higher rate", async () => {
+    await using endpoint = await scriptedEndpoint();
+    const keys = Array.from({ length: 400 }, (_, i) => `conversation-${i}`);
+    const takenAt = async (sampleRate: number) => {
+      const logger = newLogger({ endpoint: endpoint.url, sampleRate });
+      const twice = [...keys, ...keys].map(async (sampleKey) => {
+        const { status } = await logger.logTrace(said("x"), { sampleKey });
+        return status === "delivered" ? sampleKey : "";
+      });
+      const taken = (await Promise.all(twice)).filter(Boolean);
+      expect(taken.slice(taken.length / 2)).toEqual(taken.slice(0, taken.length / 2));
+      return new Set(taken);
+    };
+    const [quarter, again, half] = [await takenAt(0.25), await takenAt(0.25), await takenAt(0.5)];
+    expect(again).toEqual(quarter);
+    expect(quarter.isSubsetOf(half)).toBe(true);
+    expect(quarter.size).toBeGreaterThan(60);
+    expect(quarter.size).toBeLessThan(140);
+    expect(half.size).toBeGreaterThan(150);
+    expect(half.size).toBeLessThan(250);
+  });
 });
 
 describe("callbacks of the host", () => {

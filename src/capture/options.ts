@@ -1,4 +1,5 @@
 import { TraceLoggerError } from "../errors.ts";
+import type { JsonObject } from "../json.ts";
 import type { TraceSink } from "../sink.ts";
 
 /** How `wrapOpenAI` and `tracingFetch` capture. */
@@ -16,14 +17,31 @@ export interface CaptureOptions {
    * @default 67_108_864 (64 MiB; a streamed answer is some thirty times as long as its text)
    */
   readonly maxResponseBytes?: number | undefined;
+  /**
+   * Asked before every call that would be traced; `false` leaves it alone. It fails closed: when it throws, the call is
+   * made and not traced.
+   *
+   * @default every call
+   */
+  readonly shouldCapture?: ((call: CallInfo) => boolean) | undefined;
+}
+
+/** What {@link CaptureOptions.shouldCapture} decides by. */
+export interface CallInfo {
+  readonly url: string;
+  /** The request's body; undefined when it is no JSON object, or cannot be read at once. Parsed when asked for. */
+  readonly request: JsonObject | undefined;
 }
 
 /** Options with their defaults. */
-export type ResolvedCaptureOptions = { readonly [K in keyof CaptureOptions]-?: NonNullable<CaptureOptions[K]> };
+export type ResolvedCaptureOptions = Required<CaptureOptions> & {
+  readonly captureErrors: boolean;
+  readonly maxResponseBytes: number;
+};
 
 /** @throws {TraceLoggerError} `invalid_option`: which one, what was expected, what came. */
 export function resolveCaptureOptions(sink: TraceSink, options: CaptureOptions = {}): ResolvedCaptureOptions {
-  const { captureErrors = false, maxResponseBytes = 2 ** 26 } = options;
+  const { captureErrors = false, maxResponseBytes = 2 ** 26, shouldCapture } = options;
   check(
     "sink",
     "an object with a `logTrace` method, such as a TraceLogger",
@@ -33,7 +51,13 @@ export function resolveCaptureOptions(sink: TraceSink, options: CaptureOptions =
   check("captureErrors", "true or false", captureErrors, typeof captureErrors === "boolean");
   const wholeNumber = Number.isSafeInteger(maxResponseBytes) && maxResponseBytes >= 0;
   check("maxResponseBytes", "a whole number of bytes", maxResponseBytes, wholeNumber);
-  return { captureErrors, maxResponseBytes };
+  check(
+    "shouldCapture",
+    "a function",
+    shouldCapture,
+    shouldCapture === undefined || typeof shouldCapture === "function",
+  );
+  return { captureErrors, maxResponseBytes, shouldCapture };
 }
 
 function check(name: string, expected: string, value: unknown, ok: boolean) {

@@ -2,7 +2,8 @@ import { TraceLoggerError } from "../errors.ts";
 import { defer, type TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import type { CallEnding } from "../transcript.ts";
-import { type CapturedCall, rawTrace } from "./call.ts";
+import { type CapturedCall, parseObject, rawTrace } from "./call.ts";
+import { type CallControl, takeControl } from "./call-control.ts";
 import type { BodyEnding, ObservedBody } from "./observe.ts";
 import { type CaptureOptions, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
 import { describeRequest, type OutgoingRequest, snapshotBody } from "./request.ts";
@@ -58,12 +59,16 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
   if (given && tracesTo(given, sink)) return given;
   const base: Fetch = (...request) => (given ?? globalThis.fetch)(...request);
 
-  const traced: Fetch = (...request) => {
-    const capture = startCapture(request, { ...resolved, sink });
+  const behind = sinksBehind(given ?? {});
+  const traced: Fetch = (...args) => {
+    const { control, rest } = takeControl(args);
+    // Another tracing fetch behind this one needs to know, too, and takes the header away.
+    const request = behind.length > 0 ? args : rest;
+    const capture = control.off ? undefined : startCapture(rest, { ...resolved, sink, control });
     if (!capture) return base(...request);
     return base(...request).then(capture.respond, capture.fail);
   };
-  return Object.assign(traced, { [sinksOf]: [sink, ...sinksBehind(given ?? {})] });
+  return Object.assign(traced, { [sinksOf]: [sink, ...behind] });
 }
 
 interface Capture {
@@ -71,14 +76,23 @@ interface Capture {
   fail(error: unknown): never;
 }
 
-type CaptureSettings = ResolvedCaptureOptions & { readonly sink: TraceSink };
+type CaptureSettings = ResolvedCaptureOptions & { readonly sink: TraceSink; readonly control: CallControl };
 
 /** Undefined for what is not captured. Never throws: an argument that cannot be read is for the real fetch to refuse. */
 function startCapture(args: Parameters<Fetch>, settings: CaptureSettings): Capture | undefined {
   try {
     const request = describeRequest(args);
     const load = request.method === "POST" ? findApi(request.url) : undefined;
-    return load && captureCall(request, load, settings);
+    if (!load) return undefined;
+    const requestText = snapshotBody(request.body);
+    const call = {
+      url: request.url,
+      get request() {
+        return typeof requestText === "string" ? parseObject(requestText) : undefined;
+      },
+    };
+    if (settings.shouldCapture && !settings.shouldCapture(call)) return undefined;
+    return captureCall({ ...request, requestText }, load, settings);
   } catch {
     return undefined;
   }
@@ -89,9 +103,10 @@ function findApi(url: string): (() => Promise<ToTrace>) | undefined {
   return APIS.find(([pattern]) => pattern.test(path))?.[1];
 }
 
-function captureCall(request: OutgoingRequest, load: () => Promise<ToTrace>, settings: CaptureSettings): Capture {
-  const { sink, captureErrors, maxResponseBytes } = settings;
-  const requestText = snapshotBody(request.body);
+type ReadRequest = OutgoingRequest & { readonly requestText: ReturnType<typeof snapshotBody> };
+
+function captureCall(request: ReadRequest, load: () => Promise<ToTrace>, settings: CaptureSettings): Capture {
+  const { sink, control, captureErrors, maxResponseBytes } = settings;
   // While the call is under way, and not when its process may be about to end.
   const reader = load();
   reader.catch(() => {});
@@ -99,10 +114,16 @@ function captureCall(request: OutgoingRequest, load: () => Promise<ToTrace>, set
     const deliver = async () => {
       const { chunks, droppedBytes } = body;
       const ending = toCallEnding(body.ending, request.signal);
-      const call = { requestText: await requestText, responseText: decode(chunks), status, droppedBytes, ending };
+      const call = {
+        requestText: await request.requestText,
+        responseText: decode(chunks),
+        status,
+        droppedBytes,
+        ending,
+      };
       const trace = await reader.then((toTrace) => toTrace(call)).catch(() => rawTrace(call));
       // Not awaited: a receipt may take as long as the endpoint does.
-      void Promise.resolve(sink.logTrace(trace)).catch(() => {});
+      void Promise.resolve(sink.logTrace(controlled(trace, control), control)).catch(() => {});
     };
     guard(() => defer(sink, () => deliver().catch(() => {})));
   };
@@ -118,6 +139,10 @@ function captureCall(request: OutgoingRequest, load: () => Promise<ToTrace>, set
       throw error;
     },
   };
+}
+
+function controlled(trace: TraceInput, { id, systemFingerprint }: CallControl): TraceInput {
+  return { ...trace, ...(id && { id }), ...(systemFingerprint && { system_fingerprint: systemFingerprint }) };
 }
 
 /** The host is sacred: nothing that a sink does reaches it. */

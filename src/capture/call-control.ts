@@ -1,0 +1,91 @@
+/**
+ * Control over one call: a header that the tracing fetch understands and takes away again. Every client has a way to
+ * give one call headers of its own, whatever it is called and however many layers lie between it and `fetch`.
+ */
+import { TraceLoggerError } from "../errors.ts";
+import { isObject } from "../json.ts";
+import { parseObject } from "./call.ts";
+
+/** What can be said about the trace of one call. See {@link traceHeaders}. */
+export interface CallControl {
+  /** The trace's id. It must be unique among all traces of the fingerprint: another trace of that id is overwritten. */
+  readonly id?: string | undefined;
+  /** The trace's `system_fingerprint`, before the logger's default. */
+  readonly systemFingerprint?: string | undefined;
+  /** With the logger's `sampleRate`: all calls of one key are logged, or none of them. A conversation's or user's id. */
+  readonly sampleKey?: string | undefined;
+  /** `true`: this call is not traced. @default false */
+  readonly off?: boolean | undefined;
+}
+
+const HEADER = "x-tracelogger";
+
+/**
+ * Request headers that say how to trace one call. The tracing fetch removes them, so that they never reach the
+ * provider; give them to clients that are traced, as any other would send them.
+ *
+ * @throws {TraceLoggerError} `invalid_option` for a text that is empty or no string, or an `off` that is no boolean.
+ * @example
+ * await openai.chat.completions.create(body, { headers: traceHeaders({ sampleKey: conversationId }) });
+ */
+export function traceHeaders(control: CallControl): { [HEADER]: string } {
+  for (const [name, value] of Object.entries(control)) {
+    const isRight = name === "off" ? typeof value === "boolean" : typeof value === "string" && value !== "";
+    if (value === undefined || isRight) continue;
+    const expected = name === "off" ? "true or false" : "a string that is not empty";
+    throw new TraceLoggerError(`Invalid \`${name}\` for traceHeaders: expected ${expected}.`, {
+      code: "invalid_option",
+    });
+  }
+  return { [HEADER]: encodeURIComponent(JSON.stringify(control)) };
+}
+
+type FetchArguments = Parameters<typeof fetch>;
+
+/** What the headers of a call say about its trace, and the call without them. Never throws: fetch does, if it must. */
+export function takeControl(args: FetchArguments): { readonly control: CallControl; readonly rest: FetchArguments } {
+  try {
+    const [input, init] = args;
+    // As fetch has it: the headers of `init` stand instead of the request's.
+    const found = takeHeader(init?.headers ?? (input instanceof Request ? input.headers : undefined));
+    if (found) return { control: readControl(found.value), rest: [input, { ...init, headers: found.others }] };
+  } catch {
+    // Nothing of ours.
+  }
+  return { control: {}, rest: args };
+}
+
+interface Found {
+  readonly value: unknown;
+  readonly others: HeadersInit;
+}
+
+function takeHeader(headers: unknown): Found | undefined {
+  if (!isObject(headers) && !Array.isArray(headers)) return undefined;
+  // By its shape: node-fetch has a class of its own.
+  if ("get" in headers && typeof headers["get"] === "function") {
+    const given = headers as unknown as Headers;
+    if (!given.has(HEADER)) return undefined;
+    const others = new (given.constructor as typeof Headers)(given);
+    others.delete(HEADER);
+    return { value: given.get(HEADER), others };
+  }
+  const pairs = (Array.isArray(headers) ? headers : Object.entries(headers)) as [string, string][]; // what fetch takes
+  const ours = pairs.find(([name]) => isOurs(name));
+  if (!ours) return undefined;
+  const others = pairs.filter(([name]) => !isOurs(name));
+  return { value: ours[1], others: Array.isArray(headers) ? others : Object.fromEntries(others) };
+}
+
+function isOurs(name: string): boolean {
+  return name.toLowerCase() === HEADER;
+}
+
+/** Strings that are not empty, or nothing: `traceHeaders` has seen to it. */
+function readControl(value: unknown): CallControl {
+  try {
+    return parseObject(decodeURIComponent(String(value))) ?? {};
+  } catch {
+    return {}; // not written by `traceHeaders`
+  }
+}
