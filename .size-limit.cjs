@@ -6,7 +6,9 @@
 const withoutLoadedOnDemand = (config) => ({
   ...config,
   format: "esm",
-  external: ["./attempt-*", "./batch-posts-*", "./chat-completions-*", "./completions-*", "./responses-*"],
+  external: ["attempt", "batch-posts", "chat-completions", "completions", "responses", "include-usage"].map(
+    (name) => `./${name}-*`,
+  ),
 });
 
 module.exports = [

@@ -461,7 +461,7 @@ describe("switched off", () => {
     };
     const [quarter, again, half] = [await takenAt(0.25), await takenAt(0.25), await takenAt(0.5)];
     expect(again).toEqual(quarter);
-    expect(quarter.isSubsetOf(half)).toBe(true);
+    expect([...quarter].filter((key) => !half.has(key))).toEqual([]);
     expect(quarter.size).toBeGreaterThan(60);
     expect(quarter.size).toBeLessThan(140);
     expect(half.size).toBeGreaterThan(150);

@@ -3,8 +3,8 @@
  * give one call headers of its own, whatever it is called and however many layers lie between it and `fetch`.
  */
 import { TraceLoggerError } from "../errors.ts";
-import { isObject } from "../json.ts";
 import { parseObject } from "./call.ts";
+import { takeHeader } from "./request.ts";
 
 /** What can be said about the trace of one call. See {@link traceHeaders}. */
 export interface CallControl {
@@ -47,38 +47,12 @@ export function takeControl(args: FetchArguments): { readonly control: CallContr
   try {
     const [input, init] = args;
     // As fetch has it: the headers of `init` stand instead of the request's.
-    const found = takeHeader(init?.headers ?? (input instanceof Request ? input.headers : undefined));
+    const found = takeHeader(init?.headers ?? (input instanceof Request ? input.headers : undefined), HEADER);
     if (found) return { control: readControl(found.value), rest: [input, { ...init, headers: found.others }] };
   } catch {
     // Nothing of ours.
   }
   return { control: {}, rest: args };
-}
-
-interface Found {
-  readonly value: unknown;
-  readonly others: HeadersInit;
-}
-
-function takeHeader(headers: unknown): Found | undefined {
-  if (!isObject(headers) && !Array.isArray(headers)) return undefined;
-  // By its shape: node-fetch has a class of its own.
-  if ("get" in headers && typeof headers["get"] === "function") {
-    const given = headers as unknown as Headers;
-    if (!given.has(HEADER)) return undefined;
-    const others = new (given.constructor as typeof Headers)(given);
-    others.delete(HEADER);
-    return { value: given.get(HEADER), others };
-  }
-  const pairs = (Array.isArray(headers) ? headers : Object.entries(headers)) as [string, string][]; // what fetch takes
-  const ours = pairs.find(([name]) => isOurs(name));
-  if (!ours) return undefined;
-  const others = pairs.filter(([name]) => !isOurs(name));
-  return { value: ours[1], others: Array.isArray(headers) ? others : Object.fromEntries(others) };
-}
-
-function isOurs(name: string): boolean {
-  return name.toLowerCase() === HEADER;
 }
 
 /** Strings that are not empty, or nothing: `traceHeaders` has seen to it. */

@@ -12,6 +12,15 @@ export interface CaptureOptions {
    */
   readonly captureErrors?: boolean | undefined;
   /**
+   * Ask for the usage of streamed chat completions and completions (`stream_options.include_usage`), when the caller has
+   * said neither yes nor no, and take the chunk that tells it out again. A provider that answers 400 or 422 gets the
+   * request as it was, and is not asked again. This is the only option that changes what is sent. Requests whose body is
+   * not text are sent as they are.
+   *
+   * @default false
+   */
+  readonly includeUsage?: boolean | undefined;
+  /**
    * How many bytes of one response to keep while it passes. What goes beyond is left out of the trace, which says so.
    *
    * @default 67_108_864 (64 MiB; a streamed answer is some thirty times as long as its text)
@@ -36,12 +45,13 @@ export interface CallInfo {
 /** Options with their defaults. */
 export type ResolvedCaptureOptions = Required<CaptureOptions> & {
   readonly captureErrors: boolean;
+  readonly includeUsage: boolean;
   readonly maxResponseBytes: number;
 };
 
 /** @throws {TraceLoggerError} `invalid_option`: which one, what was expected, what came. */
 export function resolveCaptureOptions(sink: TraceSink, options: CaptureOptions = {}): ResolvedCaptureOptions {
-  const { captureErrors = false, maxResponseBytes = 2 ** 26, shouldCapture } = options;
+  const { captureErrors = false, includeUsage = false, maxResponseBytes = 2 ** 26, shouldCapture } = options;
   check(
     "sink",
     "an object with a `logTrace` method, such as a TraceLogger",
@@ -49,6 +59,7 @@ export function resolveCaptureOptions(sink: TraceSink, options: CaptureOptions =
     typeof sink?.logTrace === "function",
   );
   check("captureErrors", "true or false", captureErrors, typeof captureErrors === "boolean");
+  check("includeUsage", "true or false", includeUsage, typeof includeUsage === "boolean");
   const wholeNumber = Number.isSafeInteger(maxResponseBytes) && maxResponseBytes >= 0;
   check("maxResponseBytes", "a whole number of bytes", maxResponseBytes, wholeNumber);
   check(
@@ -57,7 +68,7 @@ export function resolveCaptureOptions(sink: TraceSink, options: CaptureOptions =
     shouldCapture,
     shouldCapture === undefined || typeof shouldCapture === "function",
   );
-  return { captureErrors, maxResponseBytes, shouldCapture };
+  return { captureErrors, includeUsage, maxResponseBytes, shouldCapture };
 }
 
 function check(name: string, expected: string, value: unknown, ok: boolean) {

@@ -1,4 +1,5 @@
 /** What is sent: read without touching it. */
+import { isObject } from "../json.ts";
 
 export interface OutgoingRequest {
   readonly url: string;
@@ -34,4 +35,28 @@ export function snapshotBody(body: unknown): string | Promise<string | undefined
   } catch {
     return undefined; // used already: fetch is about to say so
   }
+}
+
+interface Found {
+  readonly value: unknown;
+  readonly others: HeadersInit;
+}
+
+/** The value of a header, and the others in the same form; undefined when it is not there. */
+export function takeHeader(headers: unknown, name: string): Found | undefined {
+  if (!isObject(headers) && !Array.isArray(headers)) return undefined;
+  // By its shape: node-fetch has a class of its own.
+  if ("get" in headers && typeof headers["get"] === "function") {
+    const given = headers as unknown as Headers;
+    if (!given.has(name)) return undefined;
+    const others = new (given.constructor as typeof Headers)(given);
+    others.delete(name);
+    return { value: given.get(name), others };
+  }
+  const isIt = ([one]: readonly [string, string]) => one.toLowerCase() === name;
+  const pairs = (Array.isArray(headers) ? headers : Object.entries(headers)) as [string, string][]; // what fetch takes
+  const ours = pairs.find(isIt);
+  if (!ours) return undefined;
+  const others = pairs.filter((pair) => !isIt(pair));
+  return { value: ours[1], others: Array.isArray(headers) ? others : Object.fromEntries(others) };
 }

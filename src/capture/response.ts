@@ -11,9 +11,7 @@ export function observeResponse(response: Response, watch: Watch): Response {
   const body: unknown = response.body;
   try {
     if (body instanceof ReadableStream) {
-      // Made anew and not proxied: `text()`, `json()` and `instanceof` look at internal slots that only a real one has.
-      const Class = response.constructor as typeof Response; // what `instanceof` tells its user
-      return disguise(new Class(observeWebStream({ body }, watch), response), response);
+      return withBody(response, observeWebStream({ body }, watch));
     }
     // node-fetch gives a stream where there can be no body; clients do not read that one.
     if (isNodeStream(body) && ![204, 205, 304].includes(response.status)) {
@@ -25,6 +23,13 @@ export function observeResponse(response: Response, watch: Watch): Response {
   }
   watch.onEnd({ chunks: [], droppedBytes: 0, ending: { how: "complete" } });
   return response;
+}
+
+/** The same response with another body. @throws {TypeError} when it cannot be made anew. */
+export function withBody(response: Response, body: ReadableStream<Uint8Array>): Response {
+  // Made anew and not proxied: `text()`, `json()` and `instanceof` look at internal slots that only a real one has.
+  const Class = response.constructor as typeof Response; // what `instanceof` tells its user
+  return disguise(new Class(body, response), response);
 }
 
 /** A response made by hand has no `url`, is not `redirected`, and lets its headers be changed: unlike a fetched one. */

@@ -4,6 +4,7 @@ import type { TraceInput } from "../trace.ts";
 import type { CallEnding } from "../transcript.ts";
 import { type CapturedCall, parseObject, rawTrace } from "./call.ts";
 import { type CallControl, takeControl } from "./call-control.ts";
+import type { UsageCall } from "./include-usage.ts";
 import type { BodyEnding, ObservedBody } from "./observe.ts";
 import { type CaptureOptions, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
 import { describeRequest, type OutgoingRequest, snapshotBody } from "./request.ts";
@@ -59,6 +60,7 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
   if (given && tracesTo(given, sink)) return given;
   const base: Fetch = (...request) => (given ?? globalThis.fetch)(...request);
 
+  const refusing = new Set<string>();
   const behind = sinksBehind(given ?? {});
   const traced: Fetch = (...args) => {
     const { control, rest } = takeControl(args);
@@ -66,12 +68,26 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
     const request = behind.length > 0 ? args : rest;
     const capture = control.off ? undefined : startCapture(rest, { ...resolved, sink, control });
     if (!capture) return base(...request);
+    if (resolved.includeUsage) return askForUsage({ ...capture, args: request, send: base, refusing });
     return base(...request).then(capture.respond, capture.fail);
   };
   return Object.assign(traced, { [sinksOf]: [sink, ...behind] });
 }
 
+async function askForUsage(call: Omit<UsageCall, "text"> & Capture): Promise<Response> {
+  const { text, args, send, respond, fail } = call;
+  try {
+    const loaded = await import("./include-usage.ts").catch(() => undefined);
+    if (loaded) return await loaded.callWithUsage({ ...call, text: typeof text === "string" ? text : undefined });
+    return respond(await send(...args));
+  } catch (error) {
+    return fail(error);
+  }
+}
+
 interface Capture {
+  readonly url: string;
+  readonly text: ReturnType<typeof snapshotBody>;
   respond(response: Response): Response;
   fail(error: unknown): never;
 }
@@ -128,6 +144,8 @@ function captureCall(request: ReadRequest, load: () => Promise<ToTrace>, setting
     guard(() => defer(sink, () => deliver().catch(() => {})));
   };
   return {
+    url: request.url,
+    text: request.requestText,
     respond(response) {
       const { status } = response;
       if (status >= 400 && !captureErrors) return response;
