@@ -68,7 +68,11 @@ export interface TraceLoggerOptions {
         readonly overflow?: "reject-newest" | "drop-oldest" | "wait" | undefined;
       }
     | undefined;
-  /** Largest trace, in bytes of JSON. Lambda takes 6,291,456 with its own wrapping. @default 6_000_000 */
+  /**
+   * Largest trace, in bytes of JSON. Lambda takes 6,291,456 with its own wrapping. Larger traces of captured calls are
+   * cut, and say so; those handed to `logTrace` are refused, unless it is told to `truncate`.
+   * @default 6_000_000
+   */
   readonly maxTraceBytes?: number | undefined;
   /**
    * Milliseconds after which an undelivered trace in memory is given up and reported lost. For traces on disk the spool's

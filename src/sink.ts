@@ -7,6 +7,11 @@ export interface LogOptions {
    * @default none: each trace by itself
    */
   readonly sampleKey?: string | undefined;
+  /**
+   * Larger than `maxTraceBytes`: cut the trace, head and tail kept, instead of refusing it. Captured calls are logged so.
+   * @default false: the trace is lost as `too_large`
+   */
+  readonly truncate?: boolean | undefined;
 }
 
 /** Where captured conversations go. A `TraceLogger` is one; anything with a `logTrace` can stand in for it. */

@@ -77,7 +77,7 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
     }
     return new Promise((resolve) => {
       if (this.#isClosed) this.#delivery.refuse(input, resolve);
-      else this.#delivery.accept(input, resolve);
+      else this.#delivery.accept(input, resolve, options?.truncate);
       this.#onChange();
     });
   }

@@ -26,7 +26,7 @@ export function logCall(sink: TraceSink, build: () => ModelCall): void {
   const deliver = async () => {
     const trace = await toTrace(build());
     // Not awaited: a receipt may take as long as the endpoint does.
-    void Promise.resolve(sink.logTrace(trace)).catch(() => {});
+    void Promise.resolve(sink.logTrace(trace, { truncate: true })).catch(() => {});
   };
   try {
     defer(sink, () => deliver().catch(() => {}));

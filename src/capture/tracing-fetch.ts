@@ -139,7 +139,8 @@ function captureCall(request: ReadRequest, load: () => Promise<ToTrace>, setting
       };
       const trace = await reader.then((toTrace) => toTrace(call)).catch(() => rawTrace(call));
       // Not awaited: a receipt may take as long as the endpoint does.
-      void Promise.resolve(sink.logTrace(controlled(trace, control), control)).catch(() => {});
+      const options = { sampleKey: control.sampleKey, truncate: true };
+      void Promise.resolve(sink.logTrace(controlled(trace, control), options)).catch(() => {});
     };
     guard(() => defer(sink, () => deliver().catch(() => {})));
   };

@@ -98,19 +98,19 @@ export class Delivery {
   }
 
   /** Takes one trace. `settled` is called once. */
-  accept(input: unknown, settled: (receipt: TraceReceipt) => void): void {
+  accept(input: unknown, settled: (receipt: TraceReceipt) => void, truncate = false): void {
     const ticket = this.#ledger.accept((receipt) => {
       if (receipt.status === "delivered") this.choicesLeftOut += receipt.leftOut.length;
       settled(receipt);
     });
     const prepared = prepare(input, this.#options);
     if (!(prepared instanceof Promise)) {
-      this.#keep(prepared, ticket);
+      this.#keep(prepared, ticket, truncate);
       return;
     }
     this.#redacting.set(ticket, input);
     void prepared.then((later) => {
-      if (this.#redacting.delete(ticket)) this.#keep(later, ticket);
+      if (this.#redacting.delete(ticket)) this.#keep(later, ticket, truncate);
     });
   }
 
@@ -168,9 +168,9 @@ export class Delivery {
     return this.#dispatcher.traces.filter((trace) => trace.ref !== null).length;
   }
 
-  #keep(prepared: Prepared, ticket: Ticket): void {
-    const encoded =
-      "loss" in prepared ? prepared : encodeChecked(prepared.trace, this.#negotiation.accepted, this.#options);
+  #keep(prepared: Prepared, ticket: Ticket, truncate: boolean): void {
+    const limits = { maxTraceBytes: this.#options.maxTraceBytes, truncate };
+    const encoded = "loss" in prepared ? prepared : encodeChecked(prepared.trace, this.#negotiation.accepted, limits);
     if ("loss" in encoded) {
       ticket.lose(encoded.loss, () => encoded.trace);
       return;

@@ -4,6 +4,7 @@ import { DeliveryError, isTraceLoggerError, TraceLoggerError, TraceValidationErr
 import type { LossReason } from "../receipts.ts";
 import { parseTrace, type Trace, traceSchema } from "../trace.ts";
 import { type ChoicesForm, encodeTrace, type NegotiatedForm } from "./choices-form.ts";
+import { smallerTraces, tellCut } from "./truncate.ts";
 
 export interface PrepareOptions {
   readonly systemFingerprint?: string | undefined;
@@ -34,15 +35,41 @@ export function prepare(input: unknown, options: PrepareOptions): Prepared | Pro
   return options.redact ? redacted(trace, options.redact) : { trace };
 }
 
+export interface EncodeLimits {
+  readonly maxTraceBytes: number;
+  /** Cut what is too large, instead of refusing it. */
+  readonly truncate: boolean;
+}
+
 /** Write the trace as JSON, if that can be done and it is not too large. */
-export function encodeChecked(trace: Trace, form: NegotiatedForm, { maxTraceBytes }: PrepareOptions): Encoded {
+export function encodeChecked(trace: Trace, form: NegotiatedForm, limits: EncodeLimits): Encoded {
   try {
     const encoded = encodeTrace(trace, form);
     const bytes = utf8Bytes(encoded.json);
-    return bytes > maxTraceBytes ? tooLarge(trace, bytes, maxTraceBytes) : { id: trace.id, bytes, ...encoded };
+    if (bytes <= limits.maxTraceBytes) return { id: trace.id, bytes, ...encoded };
+    return (
+      (limits.truncate && encodeCut(trace, form, { bytes, maxTraceBytes: limits.maxTraceBytes })) ||
+      tooLarge(trace, bytes, limits.maxTraceBytes)
+    );
   } catch (cause) {
     return refuse("invalid", { id: trace.id, error: unwritable(cause), trace });
   }
+}
+
+/** The largest version of the trace that fits, if any does. */
+function encodeCut(
+  trace: Trace,
+  form: NegotiatedForm,
+  { bytes, maxTraceBytes }: { bytes: number; maxTraceBytes: number },
+): Encoded | undefined {
+  for (const smaller of smallerTraces(trace, maxTraceBytes)) {
+    const size = utf8Bytes(encodeTrace(smaller, form).json);
+    if (size > maxTraceBytes) continue;
+    const encoded = encodeTrace(tellCut(smaller, bytes - size), form);
+    const cutBytes = utf8Bytes(encoded.json);
+    if (cutBytes <= maxTraceBytes) return { id: trace.id, bytes: cutBytes, ...encoded };
+  }
+  return undefined;
 }
 
 const encoder = new TextEncoder();
