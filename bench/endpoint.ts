@@ -1,0 +1,71 @@
+/**
+ * Traces per second, and per second of the server's CPU time, into the Node server with a `fileStore`: one trace a POST,
+ * and 100 in one, alternating in one run. Needs a build. `node bench/endpoint.ts [rounds]`.
+ */
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { Agent, request } from "node:http";
+import { median, traceOf } from "./support.ts";
+
+const rounds = Number(process.argv[2] ?? 5);
+const TRACES = 2_000;
+const IN_FLIGHT = 8;
+let count = 0;
+
+for (const pages of ["no pages", "pages"]) {
+  const server = fork(new URL("endpoint-server.ts", import.meta.url), [pages], {
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+  });
+  if (!server.stdout) throw new Error("the server has no stdout");
+  const url = String((await once(server.stdout, "data"))[0]).trim();
+  const agent = new Agent({ keepAlive: true, maxSockets: IN_FLIGHT });
+  const cpuUs = async (): Promise<number> => {
+    server.send("cpu");
+    return Number((await once(server, "message"))[0]);
+  };
+  const post = (body: string) =>
+    new Promise<void>((resolve, reject) => {
+      request(url, { agent, method: "POST", headers: { "content-type": "application/json" } }, (response) => {
+        if (response.statusCode !== 200) reject(new Error(`HTTP ${response.statusCode}`));
+        response.resume().on("end", resolve);
+      })
+        .on("error", reject)
+        .end(body);
+    });
+
+  /** Traces per second of the server's CPU, and of the clock. */
+  async function measure(size: number): Promise<{ perCpuSecond: number; perSecond: number }> {
+    const bodies = Array.from({ length: TRACES / size }, () => {
+      const traces = Array.from({ length: size }, () =>
+        JSON.stringify({ ...traceOf(1_000), id: `t${++count}`, created: 1_714_857_600 }),
+      );
+      return size === 1 ? String(traces[0]) : `[${traces.join(",")}]`;
+    });
+    const [beforeUs, startMs] = [await cpuUs(), performance.now()];
+    const waiting = bodies.values();
+    await Promise.all(
+      Array.from({ length: IN_FLIGHT }, async () => {
+        for (const body of waiting) await post(body);
+      }),
+    );
+    const seconds = (performance.now() - startMs) / 1_000;
+    return { perCpuSecond: TRACES / (((await cpuUs()) - beforeUs) / 1e6), perSecond: TRACES / seconds };
+  }
+
+  for (const size of [1, 100]) await measure(size); // warm up
+  const single: { perCpuSecond: number; perSecond: number }[] = [];
+  const batch: typeof single = [];
+  for (let round = 0; round < rounds; round++) {
+    single.push(await measure(1));
+    batch.push(await measure(100));
+  }
+  const of = (runs: typeof single, name: keyof (typeof single)[number]) =>
+    Math.round(median(runs.map((run) => run[name])));
+  const ratio = of(batch, "perCpuSecond") / of(single, "perCpuSecond");
+  console.log(
+    `fileStore, ${pages}: single ${of(single, "perCpuSecond")} traces per CPU second (${of(single, "perSecond")}/s), ` +
+      `batch of 100 ${of(batch, "perCpuSecond")} (${of(batch, "perSecond")}/s): ${ratio.toFixed(1)} times`,
+  );
+  agent.destroy();
+  server.disconnect();
+}
