@@ -41,9 +41,14 @@ async function createFile(path: string, content: string, fsync: boolean): Promis
   const folder = path.slice(0, path.lastIndexOf("/"));
   // A name that begins with a dot is no key, so it is never listed or read, even when a crash leaves it behind.
   const draft = `${folder}/.draft-${crypto.randomUUID()}`;
-  await fs.mkdir(folder, { recursive: true });
+  const write = () => fs.writeFile(draft, content, { flag: "wx", flush: fsync });
   try {
-    await fs.writeFile(draft, content, { flag: "wx", flush: fsync });
+    // Hardly ever is the folder not there, so it is made when that turns out, not looked for every time.
+    await write().catch(async (error: unknown) => {
+      if (errnoOf(error) !== "ENOENT") throw error;
+      await fs.mkdir(folder, { recursive: true });
+      await write();
+    });
     return await publish(draft, path);
   } finally {
     await fs.rm(draft, { force: true }).catch(() => {}); // the trace's fate is already known
