@@ -19,5 +19,5 @@ module.exports = [
     limit: "25 kB",
     modifyEsbuildConfig: withoutLoadedOnDemand,
   },
-  { name: "all of it, with what is loaded on demand", path: "dist/index.js", gzip: true, limit: "38 kB" },
+  { name: "all of it, with what is loaded on demand", path: "dist/index.js", gzip: true, limit: "41 kB" },
 ];

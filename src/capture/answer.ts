@@ -70,20 +70,34 @@ export function isEventStream(text: string): boolean {
   return /^\s*(?:data|event|id|retry)?:/.test(text);
 }
 
-/** Hands every event that is a JSON object to `take`, and gives back what is none and whether the end was told. */
+/**
+ * Hands every event that is a JSON object to `take`, and gives back what is none and whether the end was told.
+ *
+ * @param onGap called where the middle of a long response was not kept.
+ */
 export function readEvents(
-  { responseText, ending }: CapturedCall,
+  { responseText, tailText, droppedBytes, ending }: CapturedCall,
   take: (chunk: JsonObject, event: string) => void,
+  onGap = () => {},
 ): { readonly unread: string; readonly done: boolean } {
-  const events = parseServerSentEvents(responseText.trim());
   const unread: string[] = [];
   let done = false;
-  for (const [position, { event, data }] of events.entries()) {
-    const chunk = parseJson(data);
-    if (data.trim() === "[DONE]") done = true;
-    else if (isObject(chunk)) take(chunk, event);
-    // The last event of a stream that was cut off is half an event: nobody has seen it.
-    else if (!(ending && position === events.length - 1)) unread.push(data);
+  const read = (text: string, isCut: { readonly first?: boolean; readonly last: boolean }) => {
+    const events = parseServerSentEvents(text);
+    for (const [position, { event, data }] of events.entries()) {
+      const chunk = parseJson(data);
+      const isHalf = (isCut.first && position === 0) || (isCut.last && position === events.length - 1);
+      if (data.trim() === "[DONE]") done = true;
+      else if (isObject(chunk)) take(chunk, event);
+      // The last event of a stream that was cut off is half an event: nobody has seen it.
+      else if (!isHalf) unread.push(data);
+    }
+  };
+  const isGap = droppedBytes > 0;
+  read(responseText.trim(), { last: ending !== undefined || isGap });
+  if (isGap) {
+    onGap();
+    read(tailText, { first: true, last: ending !== undefined });
   }
   return { unread: unread.join("\n"), done };
 }

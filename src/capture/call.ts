@@ -8,6 +8,8 @@ export interface CapturedCall {
   readonly requestText: string | undefined;
   /** The response's body as text; `""` when none came. */
   readonly responseText: string;
+  /** What came last, where a long response was not kept whole: between the two, `droppedBytes` are missing. */
+  readonly tailText: string;
   /** Absent when no response came. */
   readonly status: number | undefined;
   readonly droppedBytes: number;
@@ -28,13 +30,23 @@ export function parseObject(text: string | undefined): JsonObject | undefined {
   return isObject(value) ? value : undefined;
 }
 
+/** The response as far as it was kept, with a mark where something is missing. */
+export function keptText({ responseText, tailText, droppedBytes }: CapturedCall): string {
+  return droppedBytes > 0 ? `${responseText}${missing(droppedBytes)}${tailText}` : responseText;
+}
+
+export function missing(bytes: number): string {
+  return `\n[… ${bytes} bytes left out …]\n`;
+}
+
 /** What is kept of a call that no reader could read (nested deeper than the stack, say): both sides as they came. */
-export function rawTrace({ requestText = "", responseText, ending }: CapturedCall): TraceInput {
+export function rawTrace(call: CapturedCall): TraceInput {
+  const { requestText = "", ending } = call;
   return {
     model: "unknown",
     messages: [
       { role: "user", content: requestText },
-      { role: "assistant", content: responseText },
+      { role: "assistant", content: keptText(call) },
       ...(ending ? [toCallMessage(ending)] : []),
     ],
   };

@@ -3,7 +3,7 @@ import { isObject, type JsonObject } from "../json.ts";
 import type { TraceInput, TraceMessage } from "../trace.ts";
 import { choiceMessages, toTraceMessage } from "../transcript.ts";
 import { type Answer, areChoices, isEventStream, readEvents, toTrace } from "./answer.ts";
-import { type CapturedCall, parseObject } from "./call.ts";
+import { type CapturedCall, keptText, missing, parseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
 import { mergeDelta, type Pieces } from "./merge.ts";
 
@@ -18,7 +18,7 @@ export function choicesToTrace(
   call: CapturedCall,
   asked: { readonly request: JsonObject | undefined; readonly asked: readonly TraceMessage[] },
 ): TraceInput {
-  const answer = isEventStream(call.responseText) ? readStream(call) : readJson(call.responseText.trim());
+  const answer = isEventStream(call.responseText) ? readStream(call) : readJson(keptText(call).trim());
   return toTrace(call, { ...asked, answered: choiceMessages(answer.choices) }, answer);
 }
 
@@ -38,9 +38,16 @@ function readJson(text: string): Answer {
 function readStream(call: CapturedCall): Answer {
   const choices: Pieces[] = [];
   let about: JsonObject = {};
-  const rest = readEvents(call, (chunk, event) => {
-    about = { ...about, ...readChunk(chunk, event, choices) };
-  });
+  const rest = readEvents(
+    call,
+    (chunk, event) => {
+      about = { ...about, ...readChunk(chunk, event, choices) };
+    },
+    () => {
+      for (const choice of choices)
+        addToChoice(choices, { index: choice["index"], ...markFor(choice, call.droppedBytes) }, 0);
+    },
+  );
   const inOrder = choices.toSorted((a, b) => Number(a["index"]) - Number(b["index"])).map(finishChoice);
   return { ...about, ...(inOrder.length > 0 ? { choices: inOrder } : {}), ...rest };
 }
@@ -71,6 +78,12 @@ function addToChoice(choices: Pieces[], piece: JsonObject, position: number) {
   mergeDelta(choice, values, false);
   if (text !== undefined) mergeDelta(choice, { text });
   if (isObject(delta)) mergeDelta(choice, { delta });
+}
+
+/** Where the middle of a long answer is missing, its text says so. */
+function markFor(choice: Pieces, droppedBytes: number): JsonObject {
+  const text = missing(droppedBytes);
+  return "text" in choice ? { text } : { delta: { content: text } };
 }
 
 /** In the form of an answer that was not streamed. */

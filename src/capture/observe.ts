@@ -11,11 +11,13 @@ export interface ObservedBody {
   readonly chunks: readonly Uint8Array[];
   /** Bytes that passed but were not kept, because of `maxBytes`. */
   readonly droppedBytes: number;
+  /** What came last, when bytes were dropped before it. */
+  readonly tail: readonly Uint8Array[];
   readonly ending: BodyEnding;
 }
 
 export interface ObserveOptions {
-  /** How many bytes to keep, from the first one on. */
+  /** How many bytes to keep: the first ones and the last ones, half and half. */
   readonly maxBytes: number;
   /** Called once. Never, when nobody reads the body to an end. */
   readonly onEnd: (body: ObservedBody) => void;
@@ -27,27 +29,62 @@ interface Recording {
 }
 
 function startRecording({ maxBytes, onEnd }: ObserveOptions): Recording {
+  const maxTailBytes = Math.floor(maxBytes / 2);
   const chunks: Uint8Array[] = [];
-  let keptBytes = 0;
-  let droppedBytes = 0;
+  const tail = keepLast(maxTailBytes);
+  let room = maxBytes - maxTailBytes;
   let ended = false;
   return {
     add(chunk) {
-      // The head, without holes: text behind a hole would be read as if it followed.
-      if (droppedBytes > 0 || keptBytes + chunk.byteLength > maxBytes) {
-        droppedBytes += chunk.byteLength;
-        return;
+      const fitting = Math.min(room, chunk.byteLength);
+      room -= fitting;
+      if (fitting === chunk.byteLength) chunks.push(chunk);
+      else if (fitting === 0) tail.add(chunk);
+      else {
+        chunks.push(chunk.slice(0, fitting));
+        tail.add(chunk.slice(fitting));
       }
-      keptBytes += chunk.byteLength;
-      chunks.push(chunk);
     },
     end(ending) {
       if (ended) return;
       ended = true;
-      onEnd({ chunks, droppedBytes, ending });
+      const { droppedBytes, kept } = tail.end();
+      const isWhole = droppedBytes === 0;
+      onEnd({ chunks: isWhole ? [...chunks, ...kept] : chunks, droppedBytes, tail: isWhole ? [] : kept, ending });
     },
   };
 }
+
+/** The last bytes, no more than this, in the chunks they came in. */
+function keepLast(maxBytes: number) {
+  let chunks: Uint8Array[] = [];
+  let first = 0;
+  let bytes = 0;
+  let droppedBytes = 0;
+  return {
+    add(chunk: Uint8Array) {
+      chunks.push(chunk);
+      bytes += chunk.byteLength;
+      while (bytes > maxBytes) {
+        const oldest = chunks[first] ?? NOTHING;
+        const dropped = Math.min(bytes - maxBytes, oldest.byteLength);
+        bytes -= dropped;
+        droppedBytes += dropped;
+        // A copy of what is left of a huge one, so that it is freed. The list itself is cut only now and then: that moves
+        // all of it.
+        if (dropped < oldest.byteLength) chunks[first] = oldest.slice(dropped);
+        else chunks[first++] = NOTHING;
+      }
+      if (first > 1024 && first > chunks.length / 2) {
+        chunks = chunks.slice(first);
+        first = 0;
+      }
+    },
+    end: () => ({ droppedBytes, kept: chunks.slice(first) }),
+  };
+}
+
+const NOTHING = new Uint8Array();
 
 /**
  * A stream that reads `response.body` when it is read itself, and not before: back-pressure, cancellation and errors

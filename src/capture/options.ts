@@ -21,7 +21,8 @@ export interface CaptureOptions {
    */
   readonly includeUsage?: boolean | undefined;
   /**
-   * How many bytes of one response to keep while it passes. What goes beyond is left out of the trace, which says so.
+   * How many bytes of one response to keep while it passes: half of them from its head, half from its tail. What lies
+   * between is left out of the trace, which says so.
    *
    * @default 67_108_864 (64 MiB; a streamed answer is some thirty times as long as its text)
    */

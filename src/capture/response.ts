@@ -21,7 +21,7 @@ export function observeResponse(response: Response, watch: Watch): Response {
   } catch {
     // A response that cannot be made anew (an odd status, a foreign class) goes to its user untouched.
   }
-  watch.onEnd({ chunks: [], droppedBytes: 0, ending: { how: "complete" } });
+  watch.onEnd({ chunks: [], droppedBytes: 0, tail: [], ending: { how: "complete" } });
   return response;
 }
 

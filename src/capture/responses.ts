@@ -6,7 +6,7 @@ import { isObject, type JsonObject } from "../json.ts";
 import type { TraceInput, TraceMessage } from "../trace.ts";
 import { toTraceMessage } from "../transcript.ts";
 import { type Answer, isEventStream, readEvents, toTrace } from "./answer.ts";
-import { type CapturedCall, parseObject } from "./call.ts";
+import { type CapturedCall, keptText, parseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
 import { collectResponse } from "./response-events.ts";
 
@@ -16,7 +16,7 @@ interface Reply extends Answer {
 
 export async function responseToTrace(call: CapturedCall): Promise<TraceInput> {
   const request = parseObject(call.requestText);
-  const answer = isEventStream(call.responseText) ? readStream(call) : readJson(call.responseText.trim());
+  const answer = isEventStream(call.responseText) ? readStream(call) : readJson(keptText(call).trim());
   const { input } = request ?? {};
   const { output } = answer;
   await describeMedia({ input, output });

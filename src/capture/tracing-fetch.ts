@@ -128,12 +128,13 @@ function captureCall(request: ReadRequest, load: () => Promise<ToTrace>, setting
   reader.catch(() => {});
   const finish = (body: ObservedBody, status?: number) => {
     const deliver = async () => {
-      const { chunks, droppedBytes } = body;
+      const { chunks, droppedBytes, tail } = body;
       const ending = toCallEnding(body.ending, request.signal);
       const call = {
         requestText: await request.requestText,
         responseText: decode(chunks),
         status,
+        tailText: decode(tail),
         droppedBytes,
         ending,
       };
@@ -154,7 +155,7 @@ function captureCall(request: ReadRequest, load: () => Promise<ToTrace>, setting
       return observeResponse(response, { maxBytes: maxResponseBytes, onEnd, signal: request.signal });
     },
     fail(error) {
-      if (captureErrors) finish({ chunks: [], droppedBytes: 0, ending: { how: "failed", error } });
+      if (captureErrors) finish({ chunks: [], droppedBytes: 0, tail: [], ending: { how: "failed", error } });
       throw error;
     },
   };

@@ -406,7 +406,29 @@ describe("bodies that bend the format", () => {
       .then((response) => response.text());
     const [trace] = await sink.settle();
     const [last] = trace?.messages.slice(-1) ?? [];
-    expect(last && fromTraceMessage(last)).toEqual({ call: { ended: "complete", dropped_bytes: 1008 } });
+    expect(last && fromTraceMessage(last)).toEqual({ call: { ended: "complete", dropped_bytes: 998 } });
+  });
+
+  test("of a stream longer than maxResponseBytes, head and tail are kept, with a mark between them", async () => {
+    const middle = Array.from({ length: 500 }, () => chunk({ content: "and so on, " }));
+    server.script(
+      sse(
+        chunk({ content: "It begins, " }),
+        ...middle,
+        chunk({ content: "the end." }),
+        chunk({}, { finish_reason: "stop" }),
+      ),
+    );
+    const { client, sink } = traced({ maxResponseBytes: 10_000 });
+    const chunks = await stream(client);
+    expect(chunks).toHaveLength(503);
+    const [trace] = await sink.settle();
+    expect(trace?.messages[1]?.content).toMatch(
+      /^It begins, (and so on, )+\n\[… \d+ bytes left out …\]\n(and so on, )+the end\.$/,
+    );
+    expect(trace?.choices).toMatchObject([{ finish_reason: "stop" }]);
+    const last = trace?.messages.at(-1);
+    expect(last && fromTraceMessage(last)).toMatchObject({ call: { ended: "complete" } });
   });
 });
 

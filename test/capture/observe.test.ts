@@ -52,7 +52,9 @@ describe.each([undefined, "bytes"] as const)("a %s stream, observed", (type) => 
     controller.enqueue(bytes("two"));
     controller.close();
     expect(await new Response(stream).text()).toBe("one two");
-    expect(ends).toEqual([{ chunks: [bytes("one "), bytes("two")], droppedBytes: 0, ending: { how: "complete" } }]);
+    expect(ends).toEqual([
+      { chunks: [bytes("one "), bytes("two")], droppedBytes: 0, tail: [], ending: { how: "complete" } },
+    ]);
   });
 
   test("passes an error on as it is, at once, also when nothing is being read", async () => {
@@ -64,7 +66,7 @@ describe.each([undefined, "bytes"] as const)("a %s stream, observed", (type) => 
     controller.error(error);
     await expect(reader.closed).rejects.toBe(error);
     await expect(reader.read()).rejects.toBe(error);
-    expect(ends).toEqual([{ chunks: [bytes("one")], droppedBytes: 0, ending: { how: "failed", error } }]);
+    expect(ends).toEqual([{ chunks: [bytes("one")], droppedBytes: 0, tail: [], ending: { how: "failed", error } }]);
   });
 
   test("passes a cancellation on with its reason, before and after reading", async () => {
@@ -79,12 +81,12 @@ describe.each([undefined, "bytes"] as const)("a %s stream, observed", (type) => 
     }
   });
 
-  test("passes everything on but keeps no more than maxBytes, and counts the rest", async () => {
+  test("passes everything on but keeps no more than maxBytes, head and tail, and counts the rest", async () => {
     const { stream, controller, ends } = make(5);
     for (const text of ["123", "456", "78"]) controller.enqueue(bytes(text));
     controller.close();
     expect(await new Response(stream).text()).toBe("12345678");
-    expect(ends).toMatchObject([{ chunks: [bytes("123")], droppedBytes: 5 }]);
+    expect(ends).toMatchObject([{ chunks: [bytes("123")], droppedBytes: 3, tail: [bytes("78")] }]);
   });
 
   test("sees an abort that comes before the first read", async () => {
@@ -93,5 +95,48 @@ describe.each([undefined, "bytes"] as const)("a %s stream, observed", (type) => 
     controller.error(abort.signal.reason);
     await expect.poll(() => ends.length).toBe(1);
     expect(ends[0]?.ending).toEqual({ how: "failed", error: abort.signal.reason });
+  });
+});
+
+const MB = 2 ** 20;
+
+describe("what is kept of a very long body", () => {
+  const length = (chunks: readonly Uint8Array[]) => chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+
+  async function watch(chunks: Iterable<Uint8Array>, maxBytes: number) {
+    const ends: ObservedBody[] = [];
+    const iterator = chunks[Symbol.iterator]();
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        const { done, value } = iterator.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+    });
+    for await (const _ of observeWebStream({ body }, { maxBytes, onEnd: (end) => ends.push(end) }));
+    const [end] = ends;
+    if (!end) throw new Error("the end was not told");
+    return end;
+  }
+
+  function* repeat(chunk: Uint8Array, times: number) {
+    for (let i = 0; i < times; i++) yield chunk.slice();
+  }
+
+  test("is no more than maxBytes while 100 MB pass", async () => {
+    const { chunks, tail, droppedBytes } = await watch(repeat(new Uint8Array(MB / 16), 1600), MB);
+    expect([length(chunks), length(tail), droppedBytes]).toEqual([MB / 2, MB / 2, 99 * MB]);
+    expect([...chunks, ...tail].map(({ buffer }) => buffer.byteLength)).toEqual(Array(16).fill(MB / 16));
+  });
+
+  test("is no more than maxBytes of a single chunk, either", async () => {
+    const { chunks, tail, droppedBytes } = await watch(repeat(new Uint8Array(100 * MB), 1), MB);
+    expect([length(chunks), length(tail), droppedBytes]).toEqual([MB / 2, MB / 2, 99 * MB]);
+    expect([...chunks, ...tail].map(({ buffer }) => buffer.byteLength)).toEqual([MB / 2, MB / 2]);
+  });
+
+  test("is everything, when it just fits", async () => {
+    const { chunks, tail, droppedBytes } = await watch(repeat(bytes("abc"), 7), 21);
+    expect([Buffer.concat(chunks).toString(), tail, droppedBytes]).toEqual(["abc".repeat(7), [], 0]);
   });
 });
