@@ -44,4 +44,4 @@ export {
 export { traceJsonSchema } from "./trace-json-schema.ts";
 // Log
 export { TraceLogger, type WaitOptions } from "./trace-logger.ts";
-export { fromTraceMessage, type Said, toTraceMessage } from "./transcript.ts";
+export { type CallEnding, callEnding, fromTraceMessage, type Said, toTraceMessage } from "./transcript.ts";

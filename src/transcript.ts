@@ -66,6 +66,15 @@ export function toCallMessage(call: CallEnding): TraceMessage {
   return { role: "system", content: encode("call", call) };
 }
 
+/**
+ * How the call behind a trace ended, to filter on: what its closing message says, or `{ ended: "complete" }`. Where
+ * traces are queried as text, those that did not end well are the ones whose last content begins with `::: call `.
+ */
+export function callEnding({ messages }: { readonly messages: readonly TraceMessage[] }): CallEnding {
+  const last = messages.at(-1);
+  return (last && fromTraceMessage(last).call) ?? { ended: "complete" };
+}
+
 /** The reverse of {@link toTraceMessage} and {@link toCallMessage}. Text that is not in our form is the message itself. */
 export function fromTraceMessage(stored: TraceMessage): Said {
   const decoded = decode(stored.content);

@@ -1,7 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { traceMessageSchema } from "../src/trace.ts";
-import { type CallEnding, fromTraceMessage, sayChoices, toCallMessage, toTraceMessage } from "../src/transcript.ts";
+import {
+  type CallEnding,
+  callEnding,
+  fromTraceMessage,
+  sayChoices,
+  toCallMessage,
+  toTraceMessage,
+} from "../src/transcript.ts";
 
 /** What JSON can say: no -0, own keys only. */
 function asJson<T>(value: T): T {
@@ -223,6 +230,22 @@ describe("sayChoices", () => {
     "does not fall over %j",
     (choices) => {
       expect(sayChoices([], choices)).toHaveLength(1);
+    },
+  );
+});
+
+describe("how a call ended", () => {
+  const said = { role: "user" as const, content: "Hi" };
+
+  test("is what the closing message says", () => {
+    const call = { ended: "failed" as const, error: { message: "Oh no." } };
+    expect(callEnding({ messages: [said, toCallMessage(call)] })).toEqual(call);
+  });
+
+  test.each([[[]], [[said]], [[{ role: "user" as const, content: '::: call {"ended":"failed"}' }]]])(
+    "is complete, where nothing or nobody of ours says otherwise: %j",
+    (messages) => {
+      expect(callEnding({ messages })).toEqual({ ended: "complete" });
     },
   );
 });
