@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import type { SpoolSetting } from "./delivery/open-spool.ts";
 import { TraceLoggerError } from "./errors.ts";
+import { isObject } from "./json.ts";
 import type { TraceLoggerEvent, TraceLoss } from "./receipts.ts";
 import type { Trace } from "./trace.ts";
 
@@ -118,11 +119,19 @@ const atLeastZero = z.int().check(z.minimum(0));
 const text = z.string().check(z.minLength(1));
 const callback = z.custom((value) => typeof value === "function");
 
+/** Not `z.record` (nor `z.regex` below): each would weigh more than all our options together. */
+function isHeaders(value: unknown): boolean {
+  return isObject(value) && Object.values(value).every((header) => typeof header === "string");
+}
+
 const schema = z.strictObject({
-  endpoint: z._default(z.string().check(z.regex(/^https?:\/\//)), PUBLISHED_ENDPOINT),
+  endpoint: z._default(
+    z.custom<string>((value) => /^https?:\/\//.test(String(value))),
+    PUBLISHED_ENDPOINT,
+  ),
   apiKey: z.optional(text),
   systemFingerprint: z.optional(text),
-  headers: z._default(z.record(z.string(), z.string()), {}),
+  headers: z._default(z.custom<Readonly<Record<string, string>>>(isHeaders), {}),
   fetch: z.optional(callback),
   timeoutMs: z._default(atLeastOne, 32_000),
   batch: z.prefault(
