@@ -1,8 +1,8 @@
 /** What a `logTrace` call costs its caller, and what a delivered trace costs the process. */
 import { TraceLogger } from "../dist/index.js";
-import { mean, median, quantile, startSink, traceOf } from "./support.ts";
+import { mean, median, quantile, start, traceOf } from "./support.ts";
 
-using sink = await startSink();
+using sink = await start("sink.ts");
 for (const [name, bytes, count] of [
   ["1 KB", 1_000, 20_000],
   ["50 KB", 50_000, 2_000],

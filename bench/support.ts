@@ -1,10 +1,10 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 
-/** Starts the sink in a process of its own. */
-export async function startSink(): Promise<{ url: string; [Symbol.dispose](): void }> {
-  const child = fork(new URL("sink.ts", import.meta.url), { stdio: ["ignore", "pipe", "inherit", "ipc"] });
-  if (!child.stdout) throw new Error("the sink has no stdout");
+/** Starts a server of ours in a process of its own, so that its work is not counted. */
+export async function start(script: "sink.ts" | "provider.ts"): Promise<{ url: string; [Symbol.dispose](): void }> {
+  const child = fork(new URL(script, import.meta.url), { stdio: ["ignore", "pipe", "inherit", "ipc"] });
+  if (!child.stdout) throw new Error(`${script} has no stdout`);
   const [line] = await once(child.stdout, "data");
   return { url: String(line).trim(), [Symbol.dispose]: () => child.disconnect() };
 }
