@@ -46,3 +46,16 @@ test("examples/redact.ts: neither the address nor the card number arrives", asyn
   expect(said[0]?.[0]).toBe("My address is [REDACTED:email], my card [REDACTED:card].");
   expect(JSON.stringify(said)).not.toMatch(/bob@|4111/);
 });
+
+test.each([
+  ["wrap-openai.ts", 2],
+  ["tracing-fetch.ts", 1],
+  ["together.ts", 1],
+  ["log-trace.ts", 1],
+  ["serverless.ts", 1],
+])("examples/%s: what was said arrives", async (example, traces) => {
+  const { stdout, said } = await run(example);
+  expect(stdout).toContain(`${traces} of ${traces} traces delivered`);
+  expect(said).toHaveLength(traces);
+  expect(said.flat()).toContain("I feel sad today.");
+});
