@@ -1,14 +1,20 @@
 /** `tracelogger`: one file per command, listed here. */
 import { Command, CommanderError } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
+import { checkCommand } from "./check.ts";
 import { devCommand } from "./dev.ts";
+import { drainCommand } from "./drain.ts";
 import { explain } from "./explain.ts";
+import { sendCommand } from "./send.ts";
 
 const program = new Command("tracelogger")
   .description("Record what people and language models say to each other.")
   .version(packageJson.version)
   .showHelpAfterError()
-  .addCommand(devCommand());
+  .addCommand(devCommand())
+  .addCommand(sendCommand())
+  .addCommand(checkCommand())
+  .addCommand(drainCommand());
 
 try {
   await program.parseAsync();

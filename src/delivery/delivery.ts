@@ -279,8 +279,8 @@ export class Delivery {
   }
 
   #adopt(): void {
-    const { records, hasMore } = this.#spool?.adopt() ?? { records: 0, hasMore: false };
-    if (records > 0) this.#refill();
+    const hasMore = this.#spool?.adopt().hasMore;
+    this.#refill();
     if (!this.#isStopped) this.#lookAround.set(monotonicMs() + (hasMore ? 100 : LOOK_AROUND_MS));
   }
 

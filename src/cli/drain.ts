@@ -1,0 +1,55 @@
+/** `tracelogger drain`: delivers what dead processes left in a spool's folder, without an application. */
+import { existsSync } from "node:fs";
+import { Command } from "commander";
+import { openSpool, type Spool } from "../delivery/spool/spool.ts";
+import { TraceLogger, type TraceLoggerOptions } from "../index.ts";
+import { UserError } from "./explain.ts";
+
+const POLL_MS = 50;
+
+/** The command, for the program to list. */
+export function drainCommand(): Command {
+  return new Command("drain")
+    .description(
+      "deliver what dead processes left in a spool's folder; the exit code is 1 when something is left there",
+    )
+    .argument("<dir>", "the folder that was given as `spool`; traces of processes that still run are left to them")
+    .option("--endpoint <url>", "where to send them (default: TRACELOGGER_ENDPOINT, else the published endpoint)")
+    .option("--timeout <seconds>", "leave the rest on disk after so long", Number, 60)
+    .action(drain);
+}
+
+async function drain(
+  dir: string,
+  { endpoint, timeout }: Pick<TraceLoggerOptions, "endpoint"> & { readonly timeout: number },
+): Promise<void> {
+  if (!existsSync(dir)) throw new UserError(`There is no folder ${dir}.`);
+  const untilMs = performance.now() + timeout * 1000;
+  const opened: Spool[] = [];
+  const logger = new TraceLogger({
+    endpoint,
+    spool: {
+      dir,
+      open: (options, deps) => {
+        const spool = openSpool(options, deps);
+        opened.push(spool);
+        return spool;
+      },
+    },
+    onLoss: ({ id, reason, error }) => console.error(`${id ?? "a trace"} is lost (${reason}): ${error.message}`),
+    onEvent: (event) => {
+      if (event.type === "held") console.error(event.error.message);
+    },
+  });
+  const left = () => logger.stats.pending + opened.reduce((sum, spool) => sum + spool.waiting().records, 0);
+  for (const spool of opened) while (spool.adopt().hasMore);
+  while (left() > 0 && performance.now() < untilMs) {
+    await logger.flush({ timeoutMs: Math.max(0, untilMs - performance.now()) });
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS)); // the spool is read a little at a time
+  }
+  const rest = left();
+  const { lastError } = await logger.close({ timeoutMs: 0 });
+  console.log(`${logger.stats.delivered} traces delivered${rest > 0 ? `, ${rest} left on disk` : ""}.`);
+  if (rest > 0 && lastError) console.error(lastError.message);
+  if (rest > 0) process.exitCode = 1;
+}

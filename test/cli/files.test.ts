@@ -1,0 +1,100 @@
+/** `send`, `check` and `drain`, as real processes. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test, vi } from "vitest";
+import { openSpool } from "../../src/delivery/spool/spool.ts";
+import { TraceLogger } from "../../src/index.ts";
+import { temporaryFolder } from "../delivery/spool/support.ts";
+import { replies, said, scriptedEndpoint } from "../support.ts";
+
+vi.setConfig({ testTimeout: 60_000 }); // a process each, from source
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+
+async function tracelogger(args: readonly string[], stdin = "") {
+  const child = spawn(process.execPath, [MAIN, ...args]);
+  const printed = { out: "", err: "" };
+  child.stdout.on("data", (text) => {
+    printed.out += text;
+  });
+  child.stderr.on("data", (text) => {
+    printed.err += text;
+  });
+  child.stdin.end(stdin);
+  const [code] = await once(child, "close");
+  return { code, ...printed };
+}
+
+function fileOf(text: string, name = "traces.json"): string {
+  const path = join(temporaryFolder(), name);
+  writeFileSync(path, text);
+  return path;
+}
+
+test("send delivers a trace, a list of traces, and a trace a line, from files and from stdin", async () => {
+  await using endpoint = await scriptedEndpoint();
+  const single = fileOf(JSON.stringify(said("single"), null, 2));
+  const list = fileOf(JSON.stringify([said("in"), said("a list")]));
+  const lines = [said("a"), said("b")].map((trace) => JSON.stringify(trace)).join("\n");
+  const run = await tracelogger(["send", single, list, "-", "--endpoint", endpoint.url], lines);
+  expect(run).toEqual({ code: 0, out: "5 of 5 traces delivered.\n", err: "" });
+  expect(endpoint.stored).toHaveLength(5);
+});
+
+test("send says which traces did not arrive, and why", async () => {
+  await using endpoint = await scriptedEndpoint();
+  const file = fileOf(JSON.stringify([said("good"), { model: "m", messages: [] }]));
+  const run = await tracelogger(["send", file, "--endpoint", endpoint.url]);
+  expect(run).toMatchObject({ code: 1, out: "1 of 2 traces delivered.\n" });
+  expect(run.err).toContain(`${file}:2: not delivered (invalid): `);
+});
+
+test("check names what is wrong where, and sends nothing", async () => {
+  const good = fileOf(`${JSON.stringify(said("good"))}\n`, "good.ndjson");
+  expect(await tracelogger(["check", good])).toEqual({ code: 0, out: "1 of 1 traces are good.\n", err: "" });
+  const bad = fileOf(`${JSON.stringify(said("good"))}\n${JSON.stringify({ model: 1, messages: [] })}\n`, "bad.ndjson");
+  const run = await tracelogger(["check", bad]);
+  expect(run).toMatchObject({ code: 1, out: "1 of 2 traces are good.\n" });
+  expect(run.err).toContain(`${bad}:2: model: expected`);
+  const torn = fileOf('{"model": "m"\n{"mod', "torn.ndjson");
+  expect(await tracelogger(["check", torn])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining(`${torn}:1 is no JSON`),
+  });
+  expect((await tracelogger(["check", "/nowhere.json"])).err).toContain("Cannot read /nowhere.json");
+});
+
+/** A folder with five traces that nobody has delivered. */
+async function leftFolder(): Promise<string> {
+  const dir = temporaryFolder();
+  const logger = new TraceLogger({ endpoint: "http://127.0.0.1:9/", spool: { dir, open: openSpool } });
+  for (let i = 0; i < 5; i++) void logger.logTrace(said(`left ${i}`));
+  await logger.close({ timeoutMs: 0 });
+  return dir;
+}
+
+test("drain delivers what was left, and leaves an empty folder", async () => {
+  await using endpoint = await scriptedEndpoint();
+  const dir = await leftFolder();
+  const run = await tracelogger(["drain", dir, "--endpoint", endpoint.url]);
+  expect(run).toEqual({ code: 0, out: "5 traces delivered.\n", err: "" });
+  expect(endpoint.stored.map(({ messages: [message] }) => message?.content).sort()).toEqual(
+    [0, 1, 2, 3, 4].map((i) => `left ${i}`),
+  );
+  expect(readdirSync(dir)).toEqual([]);
+  expect(await tracelogger(["drain", dir, "--endpoint", endpoint.url])).toMatchObject({ out: "0 traces delivered.\n" });
+});
+
+test("drain leaves on disk what it cannot deliver, and says so", async () => {
+  await using endpoint = await scriptedEndpoint(() => replies.unavailable);
+  const dir = await leftFolder();
+  const run = await tracelogger(["drain", dir, "--endpoint", endpoint.url, "--timeout", "4"]);
+  expect(run).toMatchObject({ code: 1, out: "0 traces delivered, 5 left on disk.\n" });
+  expect(run.err).toContain("HTTP 503");
+  endpoint.reply = () => undefined;
+  expect((await tracelogger(["drain", dir, "--endpoint", endpoint.url])).out).toBe("5 traces delivered.\n");
+  expect((await tracelogger(["drain", "/nowhere"])).err).toContain("There is no folder /nowhere.");
+});
