@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileStore } from "../dist/endpoint.js";
-import { startServer } from "../dist/endpoint-node.js";
+import { fileStore } from "tracelogger/endpoint";
+import { startServer } from "tracelogger/endpoint/node";
 
 const folder = mkdtempSync(join(tmpdir(), "tracelogger-bench-"));
 const sharePages = process.argv[2] === "pages";

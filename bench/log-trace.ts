@@ -1,5 +1,5 @@
 /** What a `logTrace` call costs its caller, and what a delivered trace costs the process. */
-import { TraceLogger } from "../dist/index.js";
+import { TraceLogger } from "tracelogger";
 import { mean, median, quantile, start, traceOf } from "./support.ts";
 
 using sink = await start("sink.ts");

@@ -5,7 +5,7 @@
  *     node bench/wrapper.ts [rounds]
  */
 import OpenAI from "openai";
-import { TraceLogger, type TraceSink, wrapOpenAI } from "../dist/index.js";
+import { TraceLogger, type TraceSink, wrapOpenAI } from "tracelogger";
 import { median, quantile, start } from "./support.ts";
 
 using provider = await start("provider.ts");
