@@ -20,8 +20,22 @@ export interface ChildPlan {
   readonly ends?: boolean;
 }
 
-const say = (line: string) => writeSync(1, `${line}\n`);
+const say = (line: string) => writeWhole(`${line}\n`);
 const tick = () => new Promise((resolve) => setImmediate(resolve));
+const aMoment = new Int32Array(new SharedArrayBuffer(4));
+
+/** Synchronously, also while the reader is slower than we are: then the pipe, which does not block, says EAGAIN. */
+function writeWhole(text: string): void {
+  for (let rest = Buffer.from(text); rest.length > 0; ) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) throw error;
+      Atomics.wait(aMoment, 0, 0, 1);
+    }
+  }
+}
+
 const plan: ChildPlan = isMainThread ? JSON.parse(process.argv[2] ?? "") : workerData;
 
 if (plan.workers !== undefined) {
