@@ -4,6 +4,7 @@
  * deployment this is cannot be known beforehand, so it is found out and remembered. No trace is lost over it, and
  * nothing that was said: what only `choices` held is then written into `messages`.
  */
+import { isObject } from "../json.ts";
 import type { Trace } from "../trace.ts";
 import { sayChoices } from "../transcript.ts";
 
@@ -79,10 +80,6 @@ function toList(choices: Choices): Record<string, unknown>[] {
   const keys = Object.keys(choices);
   const indexed = keys.every((key, index) => key === String(index) && isObject(choices[key]));
   return indexed ? Object.values(choices).filter(isObject) : [choices];
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** JSON.stringify writes a lone surrogate as an escape (after an even run of backslashes), and nothing else so. */
