@@ -1,151 +1,218 @@
-/** Watching a response body go by: what passed, and how it ended. The reader of it notices nothing. */
+/** Watching a response body go by: its reader notices nothing, and pays next to nothing. */
+import { type BodyEnding, type ObserveOptions, type Recording, startRecording } from "./recording.ts";
 
-/** How a body ended: read to its end, given up by its reader, or broken. */
-export type BodyEnding =
-  | { readonly how: "complete" }
-  | { readonly how: "cancelled" }
-  | { readonly how: "failed"; readonly error: unknown };
+type Bytes = Uint8Array<ArrayBuffer>;
+type Body = ReadableStream<Bytes>;
+type Reader = ReadableStreamDefaultReader<Bytes>;
+type Iterator = ReadableStreamAsyncIterator<Bytes>;
+type Read = ReadableStreamReadResult<Bytes> | IteratorResult<Bytes>;
 
-/** What passed. */
-export interface ObservedBody {
-  readonly chunks: readonly Uint8Array[];
-  /** Bytes that passed but were not kept, because of `maxBytes`. */
-  readonly droppedBytes: number;
-  /** What came last, when bytes were dropped before it. */
-  readonly tail: readonly Uint8Array[];
-  readonly ending: BodyEnding;
-}
-
-export interface ObserveOptions {
-  /** How many bytes to keep: the first ones and the last ones, half and half. */
-  readonly maxBytes: number;
-  /** Called once. Never, when nobody reads the body to an end. */
-  readonly onEnd: (body: ObservedBody) => void;
-}
-
-interface Recording {
-  add(chunk: Uint8Array): void;
-  end(ending: BodyEnding): void;
-}
-
-function startRecording({ maxBytes, onEnd }: ObserveOptions): Recording {
-  const maxTailBytes = Math.floor(maxBytes / 2);
-  const chunks: Uint8Array[] = [];
-  const tail = keepLast(maxTailBytes);
-  let room = maxBytes - maxTailBytes;
-  let ended = false;
-  return {
-    add(chunk) {
-      const fitting = Math.min(room, chunk.byteLength);
-      room -= fitting;
-      if (fitting === chunk.byteLength) chunks.push(chunk);
-      else if (fitting === 0) tail.add(chunk);
-      else {
-        chunks.push(chunk.slice(0, fitting));
-        tail.add(chunk.slice(fitting));
-      }
-    },
-    end(ending) {
-      if (ended) return;
-      ended = true;
-      const { droppedBytes, kept } = tail.end();
-      const isWhole = droppedBytes === 0;
-      onEnd({ chunks: isWhole ? [...chunks, ...kept] : chunks, droppedBytes, tail: isWhole ? [] : kept, ending });
-    },
-  };
-}
-
-/** The last bytes, no more than this, in the chunks they came in. */
-function keepLast(maxBytes: number) {
-  let chunks: Uint8Array[] = [];
-  let first = 0;
-  let bytes = 0;
-  let droppedBytes = 0;
-  return {
-    add(chunk: Uint8Array) {
-      chunks.push(chunk);
-      bytes += chunk.byteLength;
-      while (bytes > maxBytes) {
-        const oldest = chunks[first] ?? NOTHING;
-        const dropped = Math.min(bytes - maxBytes, oldest.byteLength);
-        bytes -= dropped;
-        droppedBytes += dropped;
-        // A copy of what is left of a huge one, so that it is freed. The list itself is cut only now and then: that moves
-        // all of it.
-        if (dropped < oldest.byteLength) chunks[first] = oldest.slice(dropped);
-        else chunks[first++] = NOTHING;
-      }
-      if (first > 1024 && first > chunks.length / 2) {
-        chunks = chunks.slice(first);
-        first = 0;
-      }
-    },
-    end: () => ({ droppedBytes, kept: chunks.slice(first) }),
-  };
-}
-
-const NOTHING = new Uint8Array();
+export type WatchOptions = ObserveOptions & {
+  /** The caller's: an abort ends the call also when nobody is reading. */
+  readonly signal?: AbortSignal | undefined;
+};
 
 /**
- * A stream that reads `response.body` when it is read itself, and not before: back-pressure, cancellation and errors
- * pass unchanged. The reader is taken on first use, and the response held until then, because a fetch implementation
- * cancels the unlocked body of a response that was garbage collected, and should do so when ours was.
+ * Looks over the shoulder of whoever reads this stream. Its own methods do all the work, so that back-pressure,
+ * cancellation and errors are what they would be, and no second stream costs its share of each chunk. Only ways of
+ * reading that show no chunks (`tee`, pipes, readers that bring a buffer) are served by another stream, which reads
+ * this one; made when one of them is used.
  *
- * @param options.signal the caller's: an abort before the first read ends the call too.
+ * @returns takes that other stream: for what would read the body by no method that can be seen.
  */
-export function observeWebStream(
-  response: { readonly body: ReadableStream<Uint8Array> },
-  options: ObserveOptions & { readonly signal?: AbortSignal | undefined },
-): ReadableStream<Uint8Array> {
-  const isByteStream = supportsByob(response.body);
-  const { signal } = options;
-  const onEnd = (body: ObservedBody) => {
-    signal?.removeEventListener("abort", onAbort);
-    options.onEnd(body);
+export function observeWebStream(body: Body, options: WatchOptions): () => Body {
+  const watch = new BodyWatch(options);
+  const { getReader, values, cancel } = body;
+  let relay: Body | undefined;
+  /** The stream that a method is to be called on; a locked one says itself that it is. */
+  const detour = (): Body => {
+    if (!relay && !body.locked) {
+      const isByteStream = supportsByob(body, getReader);
+      relay = relayOf(watch.reader(Reflect.apply(getReader, body, []) as Reader), isByteStream); // the default mode's
+    }
+    return relay ?? body;
   };
-  const record = startRecording({ ...options, onEnd });
-  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-  let start = () => {};
-
-  const source = {
-    start(controller: ReadableStreamDefaultController<Uint8Array>) {
-      start = () => {
-        if (reader) return;
-        reader = response.body.getReader();
-        // `closed` and not `read()`: a stream breaks for its reader at once, also when nothing is being read.
-        reader.closed.catch((error: unknown) => {
-          record.end({ how: "failed", error });
-          controller.error(error);
-        });
-      };
+  const detoured = (name: "tee" | "pipeTo" | "pipeThrough") => {
+    const own: CallableFunction = body[name];
+    return (...args: unknown[]) => {
+      const stream = detour();
+      return Reflect.apply(stream === body ? own : stream[name], stream, args);
+    };
+  };
+  const iterate = (how?: ReadableStreamIteratorOptions) =>
+    relay ? relay.values(how) : watch.iterator(Reflect.apply(values, body, [how]), how);
+  define(body, {
+    getReader(how?: ReadableStreamGetReaderOptions) {
+      if (relay) return relay.getReader(how);
+      const reader = Reflect.apply(getReader, body, [how]);
+      if (!how?.mode) return watch.reader(reader as Reader); // of the default mode
+      reader.releaseLock();
+      return detour().getReader(how);
     },
-    async pull(controller: ReadableStreamDefaultController<Uint8Array>) {
-      start();
-      const { done, value } = (await reader?.read()) ?? { done: true };
-      if (!done) {
-        // Enqueueing to a byte stream detaches the chunk's buffer: keep a copy.
-        record.add(isByteStream ? value.slice() : value);
-        controller.enqueue(value);
-        return;
-      }
-      record.end({ how: "complete" });
-      controller.close();
-      if ("byobRequest" in controller) (controller as ReadableByteStreamController).byobRequest?.respond(0); // `in` has proven it
-    },
+    values: iterate,
+    [Symbol.asyncIterator]: iterate,
     cancel(reason: unknown) {
-      record.end({ how: "cancelled" });
-      start();
-      return reader?.cancel(reason);
+      if (relay) return relay.cancel(reason);
+      if (!body.locked) watch.end({ how: "cancelled" });
+      return Reflect.apply(cancel, body, [reason]);
     },
+    tee: detoured("tee"),
+    pipeTo: detoured("pipeTo"),
+    pipeThrough: detoured("pipeThrough"),
+  });
+  const isLocked = Reflect.get.bind(undefined, Object.getPrototypeOf(body), "locked", body);
+  Object.defineProperty(body, "locked", { get: () => relay?.locked ?? isLocked(), configurable: true });
+  return detour;
+}
+
+/**
+ * Whether the methods of this class of response read their body by the public methods of its stream, as Node's do:
+ * elsewhere what they read would not be seen.
+ */
+export function readsInTheOpen(response: Response): boolean {
+  const Class = response.constructor as typeof Response; // what `instanceof` tells its user
+  const known = inTheOpen.get(Class);
+  if (known !== undefined) return known;
+  let isOpen = false;
+  const probe = new ReadableStream();
+  const getReader = () => {
+    isOpen = true;
+    throw new Error("only a probe");
   };
-  const observed = isByteStream
-    ? new ReadableStream({ ...source, type: "bytes" } as UnderlyingByteSource) // both kinds of controller do what `source` asks of them
+  define(probe, { getReader });
+  new Class(probe).text().catch(() => {});
+  inTheOpen.set(Class, isOpen);
+  return isOpen;
+}
+
+const inTheOpen = new WeakMap<typeof Response, boolean>();
+
+/** Everything that is read of one body, by whichever way. */
+class BodyWatch {
+  readonly #record: Recording;
+  readonly #stopListening: () => void;
+  #readsUnderWay = 0;
+  #endingSoon: BodyEnding | undefined;
+
+  constructor({ signal, maxBytes, onEnd }: WatchOptions) {
+    this.#stopListening = onAbort(signal, this);
+    this.#record = startRecording({ maxBytes, onEnd });
+  }
+
+  end(ending: BodyEnding): void {
+    this.#stopListening();
+    this.#record.end(ending);
+  }
+
+  /** As soon as what is being read has come. */
+  endSoon(ending: BodyEnding): void {
+    if (this.#readsUnderWay === 0) this.end(ending);
+    else this.#endingSoon ??= ending;
+  }
+
+  reader(reader: Reader): Reader {
+    const { read, cancel, releaseLock } = reader;
+    let isReleased = false;
+    const fail = (error: unknown) => {
+      // Reads under way fail when the lock is given back; the stream goes on.
+      if (!isReleased) this.end({ how: "failed", error });
+    };
+    // `closed` and not only `read()`: a stream breaks for its reader at once, also when nothing is being read.
+    reader.closed.catch(fail);
+    const seen = this.#seen(fail);
+    define(reader, {
+      read: () => seen(Reflect.apply(read, reader, [])),
+      cancel: (reason: unknown) => {
+        if (!isReleased) this.end({ how: "cancelled" });
+        return Reflect.apply(cancel, reader, [reason]);
+      },
+      releaseLock: () => {
+        Reflect.apply(releaseLock, reader, []);
+        isReleased = true;
+      },
+    });
+    return reader;
+  }
+
+  iterator(iterator: Iterator, how: ReadableStreamIteratorOptions | undefined): Iterator {
+    const { next, return: leave } = iterator;
+    const seen = this.#seen((error) => this.end({ how: "failed", error }));
+    define(iterator, {
+      next: () => seen(Reflect.apply(next, iterator, [])),
+      return: (value: unknown) => {
+        if (!how?.preventCancel) this.endSoon({ how: "cancelled" });
+        return Reflect.apply(leave ?? next, iterator, [value]);
+      },
+    });
+    return iterator;
+  }
+
+  /** Hands a read on as its own promise would be: an error that nobody handles stays unhandled. */
+  #seen(fail: (error: unknown) => void) {
+    const take = <Result extends Read>(result: Result): Result => {
+      if (result.done) this.end({ how: "complete" });
+      else this.#record.add(result.value);
+      this.#settle();
+      return result;
+    };
+    const refuse = (error: unknown): never => {
+      fail(error);
+      this.#settle();
+      throw error;
+    };
+    return <Result extends Read>(read: Promise<Result>): Promise<Result> => {
+      this.#readsUnderWay++;
+      return read.then(take<Result>, refuse);
+    };
+  }
+
+  #settle() {
+    this.#readsUnderWay--;
+    if (this.#endingSoon) this.endSoon(this.#endingSoon);
+  }
+}
+
+/** Apart from the watch, and weakly: a signal that outlives many calls must not hold what was read in them. */
+function onAbort(signal: AbortSignal | undefined, watch: BodyWatch): () => void {
+  const weakly = new WeakRef(watch);
+  const listener = () => weakly.deref()?.endSoon({ how: "failed", error: signal?.reason });
+  signal?.addEventListener("abort", listener);
+  return () => signal?.removeEventListener("abort", listener);
+}
+
+/** The same stream once more, reading when it is read itself, and not before. */
+function relayOf(reader: Reader, isByteStream: boolean): Body {
+  const source = {
+    start(controller: ReadableStreamController<Bytes>) {
+      reader.closed.catch((error: unknown) => controller.error(error));
+    },
+    async pull(controller: ReadableStreamController<Bytes>) {
+      const { done, value } = await reader.read();
+      if (!done) return controller.enqueue(value);
+      controller.close();
+      if ("byobRequest" in controller) controller.byobRequest?.respond(0);
+    },
+    cancel: (reason: unknown) => reader.cancel(reason),
+  };
+  return isByteStream
+    ? new ReadableStream({ ...source, type: "bytes" })
     : new ReadableStream(source, { highWaterMark: 0 });
-  // Weakly: a signal that outlives many calls must not hold their responses.
-  const weakStart = new WeakRef(start);
-  const onAbort = () => weakStart.deref()?.();
-  signal?.addEventListener("abort", onAbort, { once: true });
-  return observed;
+}
+
+function supportsByob(stream: Body, getReader: Body["getReader"]): boolean {
+  try {
+    Reflect.apply(getReader, stream, [{ mode: "byob" }]).releaseLock();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Own properties that show as little as inherited ones do. */
+function define(object: object, values: Record<string | symbol, unknown>): void {
+  for (const key of Reflect.ownKeys(values)) {
+    Object.defineProperty(object, key, { value: values[key], configurable: true, writable: true });
+  }
 }
 
 /** What we need of Node's `Readable`, which node-fetch gives as the body of a response. */
@@ -170,13 +237,4 @@ export function observeNodeStream(body: NodeStream, options: ObserveOptions): vo
     if (event === "close") record.end({ how: "cancelled" });
     return Reflect.apply(emit, this, [event, ...values]);
   };
-}
-
-function supportsByob(stream: ReadableStream<Uint8Array>): boolean {
-  try {
-    stream.getReader({ mode: "byob" }).releaseLock();
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,17 +1,17 @@
 /** A response whose body is watched, and that shows its user no difference. */
-import { isNodeStream, type ObserveOptions, observeNodeStream, observeWebStream } from "./observe.ts";
-
-type Watch = ObserveOptions & { readonly signal?: AbortSignal | undefined };
+import { isNodeStream, observeNodeStream, observeWebStream, readsInTheOpen, type WatchOptions } from "./observe.ts";
 
 /**
  * The same response with its body watched. A body that cannot be watched (none, or not a stream we know) ends at once,
  * as empty: the call is traced all the same.
  */
-export function observeResponse(response: Response, watch: Watch): Response {
-  const body: unknown = response.body;
+export function observeResponse(response: Response, watch: WatchOptions): Response {
+  const { body } = response;
   try {
     if (body instanceof ReadableStream) {
-      return withBody(response, observeWebStream({ body }, watch));
+      const isOpen = readsInTheOpen(response);
+      const relay = observeWebStream(body, watch);
+      return isOpen ? response : withBody(response, relay());
     }
     // node-fetch gives a stream where there can be no body; clients do not read that one.
     if (isNodeStream(body) && ![204, 205, 304].includes(response.status)) {

@@ -5,8 +5,8 @@ import type { CallEnding } from "../transcript.ts";
 import { type CapturedCall, parseObject, rawTrace } from "./call.ts";
 import { type CallControl, takeControl } from "./call-control.ts";
 import type { UsageCall } from "./include-usage.ts";
-import type { BodyEnding, ObservedBody } from "./observe.ts";
 import { type CaptureOptions, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
+import type { BodyEnding, ObservedBody } from "./recording.ts";
 import { describeRequest, type OutgoingRequest, snapshotBody } from "./request.ts";
 import { observeResponse } from "./response.ts";
 

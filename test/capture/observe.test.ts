@@ -1,16 +1,20 @@
+import { Readable } from "node:stream";
+import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { describe, expect, test } from "vitest";
-import { type ObservedBody, observeWebStream } from "../../src/capture/observe.ts";
+import { observeWebStream } from "../../src/capture/observe.ts";
+import type { ObservedBody } from "../../src/capture/recording.ts";
 
+type Bytes = Uint8Array<ArrayBuffer>;
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** A source that counts how often it is asked, and its observed twin. */
-function observed({ type, maxBytes = 1000 }: { type?: "bytes"; maxBytes?: number } = {}) {
+/** A source that counts how often it is asked, and its stream, observed. */
+function observed({ type, maxBytes = 1000 }: { type?: "bytes" | undefined; maxBytes?: number | undefined } = {}) {
   const asked: string[] = [];
   const cancelled: unknown[] = [];
   const ends: ObservedBody[] = [];
-  let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  let controller: ReadableStreamDefaultController<Bytes> | undefined;
   const source = {
-    start(given: ReadableStreamDefaultController<Uint8Array>) {
+    start(given: ReadableStreamDefaultController<Bytes>) {
       controller = given;
     },
     pull() {
@@ -24,66 +28,133 @@ function observed({ type, maxBytes = 1000 }: { type?: "bytes"; maxBytes?: number
     ? new ReadableStream({ ...source, type } as UnderlyingByteSource) // both controllers enqueue, close and fail alike
     : new ReadableStream(source, { highWaterMark: 0 });
   const abort = new AbortController();
-  const stream = observeWebStream({ body }, { maxBytes, onEnd: (end) => ends.push(end), signal: abort.signal });
+  const relay = observeWebStream(body, { maxBytes, onEnd: (end) => ends.push(end), signal: abort.signal });
   if (!controller) throw new Error("the source was not started");
-  return { asked, cancelled, ends, controller, stream, body, abort };
+  const say = (...texts: string[]) => {
+    for (const text of texts) controller?.enqueue(bytes(text));
+  };
+  const said = () => ends.map(({ chunks, ending }) => [Buffer.concat(chunks).toString(), ending.how]);
+  return { asked, cancelled, ends, said, say, controller, body, relay, abort };
 }
 
-describe.each([undefined, "bytes"] as const)("a %s stream, observed", (type) => {
-  const make = (maxBytes?: number) =>
-    observed({ ...(type ? { type } : {}), ...(maxBytes === undefined ? {} : { maxBytes }) });
+const types = [undefined, "bytes"] as const;
+const ways = ["its own methods", "a relay"] as const;
+const cases = types.flatMap((type) => ways.map((way) => [type ?? "plain", way, type] as const));
+
+describe.each(cases)("a %s stream, observed through %s", (_, way, type) => {
+  const make = (maxBytes?: number) => {
+    const watched = observed({ type, maxBytes });
+    return { ...watched, stream: way === "a relay" ? watched.relay() : watched.body };
+  };
 
   test("asks its source for nothing until it is read, and once per read", async () => {
-    const { asked, body, stream, controller } = make();
+    const { asked, stream, say } = make();
     await Promise.resolve();
-    expect([asked.length, body.locked]).toEqual([0, false]);
+    expect([asked.length, stream.locked]).toEqual([0, false]);
     const reader = stream.getReader();
     const first = reader.read();
     await expect.poll(() => asked.length).toBe(1);
-    controller.enqueue(bytes("a"));
+    say("a");
     expect((await first).value).toEqual(bytes("a"));
     await new Promise((resolve) => setImmediate(resolve));
     expect(asked).toHaveLength(1);
   });
 
   test("keeps what passed, and says that it was complete", async () => {
-    const { stream, controller, ends } = make();
-    controller.enqueue(bytes("one "));
-    controller.enqueue(bytes("two"));
+    const { stream, controller, say, ends } = make();
+    say("one ", "two");
     controller.close();
     expect(await new Response(stream).text()).toBe("one two");
     expect(ends).toEqual([
-      { chunks: [bytes("one "), bytes("two")], droppedBytes: 0, tail: [], ending: { how: "complete" } },
+      { chunks: [expect.anything(), expect.anything()], droppedBytes: 0, tail: [], ending: { how: "complete" } },
     ]);
+    expect(Buffer.concat(ends[0]?.chunks ?? []).toString()).toBe("one two");
+  });
+
+  test("keeps what an iterator was given, and that it left", async () => {
+    const { stream, say, said, cancelled } = make();
+    say("one", "two", "three");
+    let count = 0;
+    for await (const _ of stream) if (++count === 2) break;
+    expect([said(), cancelled]).toEqual([[["onetwo", "cancelled"]], [undefined]]);
+  });
+
+  test("keeps what a reader was given that has changed it, or given its memory away", async () => {
+    const { stream, controller, say, said } = make();
+    say("one", "two");
+    controller.close();
+    for await (const chunk of stream) {
+      chunk.fill(0);
+      structuredClone(chunk, { transfer: [chunk.buffer] });
+    }
+    expect(said()).toEqual([["onetwo", "complete"]]);
+  });
+
+  test("goes on when a reader gives its lock back, also with a read under way, and an iterator takes over", async () => {
+    const { stream, controller, say, said, cancelled } = make();
+    say("one");
+    const reader = stream.getReader();
+    await reader.read();
+    const underWay = reader.read();
+    reader.releaseLock();
+    await expect(underWay).rejects.toThrow(TypeError);
+    say("two");
+    for await (const _ of stream.values({ preventCancel: true })) break;
+    say("three");
+    controller.close();
+    for await (const _ of stream);
+    expect([said(), cancelled]).toEqual([[["onetwothree", "complete"]], []]);
   });
 
   test("passes an error on as it is, at once, also when nothing is being read", async () => {
-    const { stream, controller, ends } = make();
-    controller.enqueue(bytes("one"));
+    const { stream, controller, say, ends, said } = make();
+    say("one");
     const reader = stream.getReader();
     await reader.read();
     const error = new Error("broken");
     controller.error(error);
     await expect(reader.closed).rejects.toBe(error);
     await expect(reader.read()).rejects.toBe(error);
-    expect(ends).toEqual([{ chunks: [bytes("one")], droppedBytes: 0, tail: [], ending: { how: "failed", error } }]);
+    expect(said()).toEqual([["one", "failed"]]);
+    expect(ends[0]?.ending).toEqual({ how: "failed", error });
+  });
+
+  test("passes an error on to an iterator", async () => {
+    const { stream, controller, say, said } = make();
+    say("one");
+    const error = new Error("broken");
+    const read = (async () => {
+      for await (const _ of stream) controller.error(error);
+    })();
+    await expect(read).rejects.toBe(error);
+    expect(said()).toEqual([["one", "failed"]]);
   });
 
   test("passes a cancellation on with its reason, before and after reading", async () => {
     for (const reads of [0, 1]) {
-      const { stream, controller, cancelled, ends } = make();
-      controller.enqueue(bytes("one"));
+      const { stream, say, cancelled, said } = make();
+      say("one");
       const reader = stream.getReader();
       if (reads) await reader.read();
       await reader.cancel("enough");
       expect(cancelled).toEqual(["enough"]);
-      expect(ends).toMatchObject([{ chunks: reads ? [bytes("one")] : [], ending: { how: "cancelled" } }]);
+      expect(said()).toEqual([[reads ? "one" : "", "cancelled"]]);
     }
   });
 
+  test("passes on a cancellation of the stream itself, which a locked one refuses", async () => {
+    const { stream, cancelled, said } = make();
+    const reader = stream.getReader();
+    await expect(stream.cancel("mine")).rejects.toThrow(TypeError);
+    expect([cancelled, said()]).toEqual([[], []]);
+    reader.releaseLock();
+    await stream.cancel("enough");
+    expect([cancelled, said()]).toEqual([["enough"], [["", "cancelled"]]]);
+  });
+
   test("passes everything on but keeps no more than maxBytes, head and tail, and counts the rest", async () => {
-    const { stream, controller, ends } = make(5);
-    for (const text of ["123", "456", "78"]) controller.enqueue(bytes(text));
+    const { stream, controller, say, ends } = make(5);
+    say("123", "456", "78");
     controller.close();
     expect(await new Response(stream).text()).toBe("12345678");
     expect(ends).toMatchObject([{ chunks: [bytes("123")], droppedBytes: 3, tail: [bytes("78")] }]);
@@ -96,6 +167,90 @@ describe.each([undefined, "bytes"] as const)("a %s stream, observed", (type) => 
     await expect.poll(() => ends.length).toBe(1);
     expect(ends[0]?.ending).toEqual({ how: "failed", error: abort.signal.reason });
   });
+
+  test("sees an abort between two reads, whose reader never comes back", async () => {
+    const { stream, controller, say, ends, said, abort } = make();
+    say("one");
+    await stream[Symbol.asyncIterator]().next();
+    abort.abort();
+    controller.error(abort.signal.reason);
+    await expect.poll(() => ends.length).toBe(1);
+    expect(said()).toEqual([["one", "failed"]]);
+  });
+
+  test("keeps what a read gives that was under way when the abort came", async () => {
+    const { stream, controller, say, said, abort } = make();
+    const read = stream[Symbol.asyncIterator]().next();
+    await new Promise((resolve) => setImmediate(resolve));
+    say("one");
+    abort.abort();
+    controller.error(abort.signal.reason);
+    const seen = await read.then(
+      ({ value }) => Buffer.from(value ?? []).toString(),
+      () => "",
+    );
+    expect(said()).toEqual([[expect.stringContaining(seen), "failed"]]);
+  });
+
+  test.each<[string, (stream: ReadableStream<Bytes>) => Promise<unknown>]>([
+    [
+      "both branches of a tee",
+      async (stream) => Promise.all(stream.tee().map((branch) => new Response(branch).text())),
+    ],
+    ["a pipe to", (stream) => stream.pipeTo(new WritableStream())],
+    ["a pipe through", (stream) => new Response(stream.pipeThrough(new TransformStream())).text()],
+    ["a Node stream", (stream) => Readable.fromWeb(stream as NodeReadableStream).toArray()],
+  ])("sees what goes through %s", async (_, read) => {
+    const { stream, controller, say, said } = make();
+    say("one", "two");
+    controller.close();
+    await read(stream);
+    expect(said()).toEqual([["onetwo", "complete"]]);
+  });
+
+  test("refuses what a locked stream refuses, as it does", async () => {
+    const { stream, said } = make();
+    stream.getReader();
+    expect(() => stream.tee()).toThrow(/locked/);
+    expect(() => stream.getReader()).toThrow(/locked/);
+    expect(() => stream.pipeThrough(new TransformStream())).toThrow(/locked/);
+    await expect(stream.pipeTo(new WritableStream())).rejects.toThrow(/locked/);
+    expect(said()).toEqual([]);
+  });
+
+  test("shows no methods of its own to who lists what it has", () => {
+    const { stream } = make();
+    expect(Object.keys(stream)).toEqual([]);
+  });
+});
+
+test("a reader that brings its own buffer is seen, and others after it", async () => {
+  const { body, controller, say, said } = observed({ type: "bytes" });
+  say("onetwo");
+  const reader = body.getReader({ mode: "byob" });
+  const { value } = await reader.read(new Uint8Array(3));
+  expect([value, body.locked]).toEqual([bytes("one"), true]);
+  reader.releaseLock();
+  expect(body.locked).toBe(false);
+  say("three");
+  controller.close();
+  for await (const _ of body);
+  expect(said()).toEqual([["onetwothree", "complete"]]);
+});
+
+test("a reader that brings its own buffer to a stream of another kind is refused, and the stream stays as it was", () => {
+  const { body } = observed();
+  expect(() => body.getReader({ mode: "byob" })).toThrow(TypeError);
+  expect(body.locked).toBe(false);
+});
+
+test("a read that fails stays unhandled when its reader does not handle it", async () => {
+  const { body, controller } = observed();
+  const error = new Error("broken");
+  const unhandled = new Promise((resolve) => process.once("unhandledRejection", resolve));
+  void body.getReader().read();
+  controller.error(error);
+  expect(await unhandled).toBe(error);
 });
 
 const MB = 2 ** 20;
@@ -103,23 +258,24 @@ const MB = 2 ** 20;
 describe("what is kept of a very long body", () => {
   const length = (chunks: readonly Uint8Array[]) => chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
 
-  async function watch(chunks: Iterable<Uint8Array>, maxBytes: number) {
+  async function watch(chunks: Iterable<Bytes>, maxBytes: number) {
     const ends: ObservedBody[] = [];
     const iterator = chunks[Symbol.iterator]();
-    const body = new ReadableStream<Uint8Array>({
+    const body = new ReadableStream<Bytes>({
       pull(controller) {
         const { done, value } = iterator.next();
         if (done) controller.close();
         else controller.enqueue(value);
       },
     });
-    for await (const _ of observeWebStream({ body }, { maxBytes, onEnd: (end) => ends.push(end) }));
+    observeWebStream(body, { maxBytes, onEnd: (end) => ends.push(end) });
+    for await (const _ of body);
     const [end] = ends;
     if (!end) throw new Error("the end was not told");
     return end;
   }
 
-  function* repeat(chunk: Uint8Array, times: number) {
+  function* repeat(chunk: Bytes, times: number) {
     for (let i = 0; i < times; i++) yield chunk.slice();
   }
 

@@ -1,0 +1,119 @@
+/** What is kept of a body that passes by: its first bytes and its last ones, and how it ended. */
+
+/** How a body ended: read to its end, given up by its reader, or broken. */
+export type BodyEnding =
+  | { readonly how: "complete" }
+  | { readonly how: "cancelled" }
+  | { readonly how: "failed"; readonly error: unknown };
+
+/** What passed. */
+export interface ObservedBody {
+  readonly chunks: readonly Uint8Array[];
+  /** Bytes that passed but were not kept, because of `maxBytes`. */
+  readonly droppedBytes: number;
+  /** What came last, when bytes were dropped before it. */
+  readonly tail: readonly Uint8Array[];
+  readonly ending: BodyEnding;
+}
+
+export interface ObserveOptions {
+  /** How many bytes to keep: the first ones and the last ones, half and half. */
+  readonly maxBytes: number;
+  /** Called once. Never, when nobody reads the body to an end. */
+  readonly onEnd: (body: ObservedBody) => void;
+}
+
+export interface Recording {
+  /** The chunk is copied: it belongs to the reader, who may change it or give its memory away. */
+  add(chunk: Uint8Array): void;
+  /** Only the first end counts. */
+  end(ending: BodyEnding): void;
+}
+
+export function startRecording({ maxBytes, onEnd }: ObserveOptions): Recording {
+  const maxTailBytes = Math.floor(maxBytes / 2);
+  const head = keepFirst(maxBytes - maxTailBytes);
+  const tail = keepLast(maxTailBytes);
+  let ended = false;
+  return {
+    add(chunk) {
+      if (ended) return;
+      const rest = head.add(chunk);
+      if (rest.byteLength > 0) tail.add(rest);
+    },
+    end(ending) {
+      if (ended) return;
+      ended = true;
+      const chunks = head.end();
+      const { droppedBytes, kept } = tail.end();
+      const isWhole = droppedBytes === 0;
+      onEnd({ chunks: isWhole ? [...chunks, ...kept] : chunks, droppedBytes, tail: isWhole ? [] : kept, ending });
+    },
+  };
+}
+
+const NOTHING = new Uint8Array();
+const MAX_BLOCK_BYTES = 65_536;
+
+/** The first bytes, no more than this, in blocks that grow: a copy of each small chunk by itself would cost far more. */
+function keepFirst(maxBytes: number) {
+  const full: Uint8Array[] = [];
+  let block = NOTHING;
+  let blockBytes = 0;
+  let room = maxBytes;
+  /** As much of it as the block takes; gives back the rest. */
+  const fill = (chunk: Uint8Array) => {
+    const fitting = Math.min(chunk.byteLength, block.byteLength - blockBytes);
+    block.set(fitting < chunk.byteLength ? chunk.subarray(0, fitting) : chunk, blockBytes);
+    blockBytes += fitting;
+    return chunk.subarray(fitting);
+  };
+  return {
+    /** Gives back what is over. */
+    add(chunk: Uint8Array): Uint8Array {
+      const fitting = Math.min(room, chunk.byteLength);
+      let rest = fitting < chunk.byteLength ? chunk.subarray(0, fitting) : chunk;
+      room -= fitting;
+      if (rest.byteLength > block.byteLength - blockBytes) {
+        rest = fill(rest);
+        full.push(block);
+        const passed = maxBytes - room;
+        block = new Uint8Array(Math.max(rest.byteLength, Math.min(passed, room, MAX_BLOCK_BYTES)));
+        blockBytes = 0;
+      }
+      fill(rest);
+      return chunk.subarray(fitting);
+    },
+    end: () => [...full, block.subarray(0, blockBytes)].filter(({ byteLength }) => byteLength > 0),
+  };
+}
+
+/** The last bytes, no more than this, in the chunks they came in. */
+function keepLast(maxBytes: number) {
+  let chunks: Uint8Array[] = [];
+  let first = 0;
+  let bytes = 0;
+  let droppedBytes = 0;
+  return {
+    add(chunk: Uint8Array) {
+      const fitting = chunk.slice(Math.max(0, chunk.byteLength - maxBytes));
+      droppedBytes += chunk.byteLength - fitting.byteLength;
+      chunks.push(fitting);
+      bytes += fitting.byteLength;
+      while (bytes > maxBytes) {
+        const oldest = chunks[first] ?? NOTHING;
+        const dropped = Math.min(bytes - maxBytes, oldest.byteLength);
+        bytes -= dropped;
+        droppedBytes += dropped;
+        // The list itself is cut only now and then: that moves all of it.
+        chunks[first] = oldest.subarray(dropped);
+        if (dropped === oldest.byteLength) chunks[first++] = NOTHING;
+      }
+      if (first > 1024 && first > chunks.length / 2) {
+        chunks = chunks.slice(first);
+        first = 0;
+      }
+    },
+    end: () => ({ droppedBytes, kept: chunks.slice(first) }),
+  };
+}
