@@ -3,7 +3,8 @@ import { isObject, type JsonObject } from "../json.ts";
 import type { TraceInput, TraceMessage } from "../trace.ts";
 import { type CallEnding, toCallMessage, toTraceMessage } from "../transcript.ts";
 import { type CapturedCall, parseJson } from "./call.ts";
-import { parseServerSentEvents } from "./sse.ts";
+import { EventReader } from "./sse.ts";
+import { findTextRun, findTextSlot, type TextSlot } from "./text-runs.ts";
 
 /** What a response says, streamed or not. */
 export interface Answer {
@@ -70,25 +71,37 @@ export function isEventStream(text: string): boolean {
   return /^\s*(?:data|event|id|retry)?:/.test(text);
 }
 
-/**
- * Hands every event that is a JSON object to `take`, and gives back what is none and whether the end was told.
- *
- * @param onGap called where the middle of a long response was not kept.
- */
+export interface EventTaker {
+  take(chunk: JsonObject, event: string): void;
+  /** Called where the middle of a long response was not kept. */
+  onGap?(): void;
+  /** Whether events that only add text may come as one. */
+  readonly joinsText?: boolean;
+}
+
+/** Hands over every event that is a JSON object; gives back what is none, and whether the end was told. */
 export function readEvents(
   { responseText, tailText, droppedBytes, ending }: CapturedCall,
-  take: (chunk: JsonObject, event: string) => void,
-  onGap = () => {},
+  { take, onGap, joinsText = false }: EventTaker,
 ): { readonly unread: string; readonly done: boolean } {
   const unread: string[] = [];
   let done = false;
   const read = (text: string, isCut: { readonly first?: boolean; readonly last: boolean }) => {
-    const events = parseServerSentEvents(text);
-    for (const [position, { event, data }] of events.entries()) {
+    let slot: TextSlot | undefined;
+    const reader = new EventReader(text);
+    for (;;) {
+      const start = reader.position;
+      const run = slot && findTextRun(slot, reader.text, start);
+      if (run) reader.position = run.end;
+      const found = run ? new EventReader(run.joined).next() : reader.next();
+      if (!found) return;
+      const { event, data } = found;
       const chunk = parseJson(data);
-      const isHalf = (isCut.first && position === 0) || (isCut.last && position === events.length - 1);
-      if (data.trim() === "[DONE]") done = true;
-      else if (isObject(chunk)) take(chunk, event);
+      const isHalf = (isCut.first && start === 0) || (isCut.last && reader.position >= reader.text.length);
+      if (isObject(chunk)) {
+        take(chunk, event);
+        if (joinsText && !run) slot = findTextSlot(reader.text.slice(start, reader.position), chunk) ?? slot;
+      } else if (data.trim() === "[DONE]") done = true;
       // The last event of a stream that was cut off is half an event: nobody has seen it.
       else if (!isHalf) unread.push(data);
     }
@@ -96,8 +109,8 @@ export function readEvents(
   const isGap = droppedBytes > 0;
   read(responseText.trim(), { last: ending !== undefined || isGap });
   if (isGap) {
-    onGap();
-    read(tailText, { first: true, last: ending !== undefined });
+    onGap?.();
+    read(tailText.trimEnd(), { first: true, last: ending !== undefined });
   }
   return { unread: unread.join("\n"), done };
 }

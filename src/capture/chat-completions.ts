@@ -38,16 +38,16 @@ function readJson(text: string): Answer {
 function readStream(call: CapturedCall): Answer {
   const choices: Pieces[] = [];
   let about: JsonObject = {};
-  const rest = readEvents(
-    call,
-    (chunk, event) => {
+  const rest = readEvents(call, {
+    joinsText: true,
+    take(chunk, event) {
       about = { ...about, ...readChunk(chunk, event, choices) };
     },
-    () => {
+    onGap() {
       for (const choice of choices)
         addToChoice(choices, { index: choice["index"], ...markFor(choice, call.droppedBytes) }, 0);
     },
-  );
+  });
   const inOrder = choices.toSorted((a, b) => Number(a["index"]) - Number(b["index"])).map(finishChoice);
   return { ...about, ...(inOrder.length > 0 ? { choices: inOrder } : {}), ...rest };
 }

@@ -7,6 +7,11 @@ export type Pieces = { [key: string]: unknown };
 /** Strings that name something and are not streamed in pieces: the last one that says something counts. */
 const NAMES = new Set(["id", "index", "type", "role", "format", "channel", "object", "call_id", "tool_call_id"]);
 
+/** Of a field whose strings do not grow. */
+export function isName(key: string): boolean {
+  return NAMES.has(key);
+}
+
 /**
  * Add one delta: strings grow, objects are merged field by field, list items find their place by index, and the rest
  * is replaced. Null and empty never take away what came before.
@@ -17,7 +22,7 @@ export function mergeDelta(whole: Pieces, delta: Pieces, grow = true): Pieces {
   for (const [key, piece] of Object.entries(delta)) {
     // Own fields only: `__proto__` and `constructor` are fields like others in JSON.
     const known = Object.hasOwn(whole, key) ? whole[key] : undefined;
-    const value = merged(known, piece, grow && !NAMES.has(key) && !(key === "name" && known === piece));
+    const value = merged(known, piece, grow && !isName(key) && !(key === "name" && known === piece));
     Object.defineProperty(whole, key, { value, enumerable: true, writable: true, configurable: true });
   }
   return whole;

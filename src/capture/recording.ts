@@ -39,7 +39,7 @@ export function startRecording({ maxBytes, onEnd }: ObserveOptions): Recording {
     add(chunk) {
       if (ended) return;
       const rest = head.add(chunk);
-      if (rest.byteLength > 0) tail.add(rest);
+      if (rest) tail.add(rest);
     },
     end(ending) {
       if (ended) return;
@@ -61,28 +61,26 @@ function keepFirst(maxBytes: number) {
   let block = NOTHING;
   let blockBytes = 0;
   let room = maxBytes;
-  /** As much of it as the block takes; gives back the rest. */
-  const fill = (chunk: Uint8Array) => {
-    const fitting = Math.min(chunk.byteLength, block.byteLength - blockBytes);
-    block.set(fitting < chunk.byteLength ? chunk.subarray(0, fitting) : chunk, blockBytes);
-    blockBytes += fitting;
-    return chunk.subarray(fitting);
+  const fill = (bytes: Uint8Array) => {
+    block.set(bytes, blockBytes);
+    blockBytes += bytes.byteLength;
+    room -= bytes.byteLength;
   };
   return {
     /** Gives back what is over. */
-    add(chunk: Uint8Array): Uint8Array {
+    add(chunk: Uint8Array): Uint8Array | undefined {
       const fitting = Math.min(room, chunk.byteLength);
-      let rest = fitting < chunk.byteLength ? chunk.subarray(0, fitting) : chunk;
-      room -= fitting;
-      if (rest.byteLength > block.byteLength - blockBytes) {
-        rest = fill(rest);
+      const free = Math.min(fitting, block.byteLength - blockBytes);
+      // As it is, if it can be: a view of a part costs more than copying the bytes of a small chunk does.
+      fill(free < chunk.byteLength ? chunk.subarray(0, free) : chunk);
+      if (free < fitting) {
         full.push(block);
-        const passed = maxBytes - room;
-        block = new Uint8Array(Math.max(rest.byteLength, Math.min(passed, room, MAX_BLOCK_BYTES)));
+        const kept = maxBytes - room;
+        block = new Uint8Array(Math.max(fitting - free, Math.min(2 * kept, room, MAX_BLOCK_BYTES)));
         blockBytes = 0;
+        fill(free === 0 && fitting === chunk.byteLength ? chunk : chunk.subarray(free, fitting));
       }
-      fill(rest);
-      return chunk.subarray(fitting);
+      return fitting < chunk.byteLength ? chunk.subarray(fitting) : undefined;
     },
     end: () => [...full, block.subarray(0, blockBytes)].filter(({ byteLength }) => byteLength > 0),
   };

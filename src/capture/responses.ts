@@ -58,7 +58,7 @@ function readJson(text: string): Reply {
 
 function readStream(call: CapturedCall): Reply {
   const collected = collectResponse();
-  const { unread, done } = readEvents(call, collected.add);
+  const { unread, done } = readEvents(call, { take: collected.add });
   const { response, error, isOver } = collected.end();
   const reply = readResponse(response);
   return { ...reply, error: reply.error ?? error, unread, done: done || isOver };
