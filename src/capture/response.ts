@@ -1,28 +1,52 @@
 /** A response whose body is watched, and that shows its user no difference. */
-import { isNodeStream, observeNodeStream, observeWebStream, readsInTheOpen, type WatchOptions } from "./observe.ts";
+import type { WatchOptions } from "./body-watch.ts";
+import { isNodeStream, watchNodeStream } from "./node-stream.ts";
+import { relayWatched, watchStream } from "./watched-stream.ts";
 
 /**
  * The same response with its body watched. A body that cannot be watched (none, or not a stream we know) ends at once,
  * as empty: the call is traced all the same.
  */
-export function observeResponse(response: Response, watch: WatchOptions): Response {
+export function watchResponse(response: Response, options: WatchOptions): Response {
   const { body } = response;
   try {
     if (body instanceof ReadableStream) {
-      const isOpen = readsInTheOpen(response);
-      const relay = observeWebStream(body, watch);
-      return isOpen ? response : withBody(response, relay());
+      const isWatched = readsInTheOpen(response) && watchStream(body, options);
+      return isWatched ? response : withBody(response, relayWatched(body, options));
     }
     // node-fetch gives a stream where there can be no body; clients do not read that one.
     if (isNodeStream(body) && ![204, 205, 304].includes(response.status)) {
-      observeNodeStream(body, watch);
+      watchNodeStream(body, options);
       return response;
     }
   } catch {
-    // A response that cannot be made anew (an odd status, a foreign class) goes to its user untouched.
+    // A response that cannot be made anew (a foreign class) goes to its user untouched.
   }
-  watch.onEnd({ chunks: [], droppedBytes: 0, tail: [], ending: { how: "complete" } });
+  options.onEnd({ chunks: [], droppedBytes: 0, tail: [], ending: { how: "complete" } });
   return response;
+}
+
+const inTheOpen = new WeakMap<typeof Response, boolean>();
+
+/**
+ * Whether the methods of this class of response read their body by the public methods of its stream, as Node's do:
+ * elsewhere nobody would see what they read.
+ *
+ * @throws when there can be no response of this class with a body of ours.
+ */
+function readsInTheOpen(response: Response): boolean {
+  const Class = response.constructor as typeof Response; // what `instanceof` tells its user
+  const known = inTheOpen.get(Class);
+  if (known !== undefined) return known;
+  let isOpen = false;
+  const getReader = () => {
+    isOpen = true;
+    throw new Error("only a probe");
+  };
+  const probe = Object.defineProperty(new ReadableStream(), "getReader", { value: getReader });
+  new Class(probe).text().catch(() => {});
+  inTheOpen.set(Class, isOpen);
+  return isOpen;
 }
 
 /** The same response with another body. @throws {TypeError} when it cannot be made anew. */

@@ -41,25 +41,33 @@ export function findTextSlot(event: string, chunk: JsonObject): TextSlot | undef
 const PROBE = "probe";
 
 /** All events from here on that are alike. */
-export function findTextRun({ around, at }: TextSlot, text: string, start: number): TextRun | undefined {
+export function findTextRun(slot: TextSlot, text: string, start: number): TextRun | undefined {
   let end = start;
   let said = "";
   for (;;) {
-    let position = end;
-    let added = "";
-    for (const [index, part] of around.entries()) {
-      if (index > 0) {
-        const from = position;
-        position = endOfString(text, from);
-        if (index - 1 === at) added = text.slice(from, position);
-      }
-      if (!text.startsWith(part, position))
-        return end > start ? { joined: fill({ around, at }, said), end } : undefined;
-      position += part.length;
-    }
-    said += added;
-    end = position;
+    const found = match(slot, text, end);
+    if (!found) break;
+    said += found.said;
+    end = found.end;
   }
+  return end > start ? { joined: fill(slot, said), end } : undefined;
+}
+
+function match({ around, at }: TextSlot, text: string, start: number) {
+  let end = start;
+  let said = "";
+  // By index and by comparing slices: iterators and `startsWith` would make this most of what reading a stream costs.
+  for (let index = 0; index < around.length; index++) {
+    if (index > 0) {
+      const from = end;
+      end = endOfString(text, from);
+      if (index - 1 === at) said = text.slice(from, end);
+    }
+    const part = around[index] ?? "";
+    if (text.slice(end, end + part.length) !== part) return undefined;
+    end += part.length;
+  }
+  return { said, end };
 }
 
 /** The text of an event that adds text to its one choice and, read twice, would change nothing else. */

@@ -8,7 +8,7 @@ import type { UsageCall } from "./include-usage.ts";
 import { type CaptureOptions, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
 import type { BodyEnding, ObservedBody } from "./recording.ts";
 import { describeRequest, type OutgoingRequest, snapshotBody } from "./request.ts";
-import { observeResponse } from "./response.ts";
+import { watchResponse } from "./response.ts";
 
 export type Fetch = typeof fetch;
 
@@ -25,10 +25,19 @@ type ToTrace = (call: CapturedCall) => Promise<TraceInput>;
  * that an import of this package does not cost it.
  */
 const APIS: readonly (readonly [path: RegExp, load: () => Promise<ToTrace>])[] = [
-  [/\/chat\/completions\/?$/, async () => (await import("./chat-completions.ts")).chatCompletionToTrace],
-  [/\/responses\/?$/, async () => (await import("./responses.ts")).responseToTrace],
-  [/\/completions\/?$/, async () => (await import("./completions.ts")).completionToTrace],
+  [/\/chat\/completions\/?$/, once(async () => (await import("./chat-completions.ts")).chatCompletionToTrace)],
+  [/\/responses\/?$/, once(async () => (await import("./responses.ts")).responseToTrace)],
+  [/\/completions\/?$/, once(async () => (await import("./completions.ts")).completionToTrace)],
 ];
+
+/** An `import()` takes its time also when there is nothing left to load. */
+function once(load: () => Promise<ToTrace>): () => Promise<ToTrace> {
+  let loaded: Promise<ToTrace> | undefined;
+  return () => {
+    loaded ??= load();
+    return loaded;
+  };
+}
 
 /** On every fetch of ours: the sinks it writes to. `Symbol.for`, so that the ESM and the CJS copy understand each other. */
 const sinksOf = Symbol.for("tracelogger.sinks");
@@ -152,7 +161,7 @@ function captureCall(request: ReadRequest, load: () => Promise<ToTrace>, setting
       const { status } = response;
       if (status >= 400 && !captureErrors) return response;
       const onEnd = (body: ObservedBody) => finish(body, status);
-      return observeResponse(response, { maxBytes: maxResponseBytes, onEnd, signal: request.signal });
+      return watchResponse(response, { maxBytes: maxResponseBytes, onEnd, signal: request.signal });
     },
     fail(error) {
       if (captureErrors) finish({ chunks: [], droppedBytes: 0, tail: [], ending: { how: "failed", error } });

@@ -1,14 +1,27 @@
 import { Readable } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
+import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import { observeWebStream } from "../../src/capture/observe.ts";
 import type { ObservedBody } from "../../src/capture/recording.ts";
+import { relayWatched, watchStream } from "../../src/capture/watched-stream.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** A source that counts how often it is asked, and its stream, observed. */
-function observed({ type, maxBytes = 1000 }: { type?: "bytes" | undefined; maxBytes?: number | undefined } = {}) {
+interface How {
+  readonly type?: "bytes" | undefined;
+  readonly isRelayed?: boolean;
+  readonly maxBytes?: number | undefined;
+}
+
+function streamOf(type: "bytes" | undefined, source: UnderlyingDefaultSource<Bytes>): ReadableStream<Bytes> {
+  return type
+    ? new ReadableStream({ ...source, type } as UnderlyingByteSource) // both controllers enqueue, close and fail alike
+    : new ReadableStream(source, { highWaterMark: 0 });
+}
+
+/** A source that counts how often it is asked, and its stream, watched. */
+function watch({ type, isRelayed = false, maxBytes = 1000 }: How = {}) {
   const asked: string[] = [];
   const cancelled: unknown[] = [];
   const ends: ObservedBody[] = [];
@@ -24,28 +37,25 @@ function observed({ type, maxBytes = 1000 }: { type?: "bytes" | undefined; maxBy
       cancelled.push(reason);
     },
   };
-  const body = type
-    ? new ReadableStream({ ...source, type } as UnderlyingByteSource) // both controllers enqueue, close and fail alike
-    : new ReadableStream(source, { highWaterMark: 0 });
+  const body = streamOf(type, source);
   const abort = new AbortController();
-  const relay = observeWebStream(body, { maxBytes, onEnd: (end) => ends.push(end), signal: abort.signal });
+  const options = { maxBytes, onEnd: (end: ObservedBody) => ends.push(end), signal: abort.signal };
+  const stream = isRelayed ? relayWatched(body, options) : body;
+  if (!isRelayed) expect(watchStream(body, options)).toBe(true);
   if (!controller) throw new Error("the source was not started");
   const say = (...texts: string[]) => {
     for (const text of texts) controller?.enqueue(bytes(text));
   };
   const said = () => ends.map(({ chunks, ending }) => [Buffer.concat(chunks).toString(), ending.how]);
-  return { asked, cancelled, ends, said, say, controller, body, relay, abort };
+  return { asked, cancelled, ends, said, say, controller, stream, abort };
 }
 
 const types = [undefined, "bytes"] as const;
 const ways = ["its own methods", "a relay"] as const;
 const cases = types.flatMap((type) => ways.map((way) => [type ?? "plain", way, type] as const));
 
-describe.each(cases)("a %s stream, observed through %s", (_, way, type) => {
-  const make = (maxBytes?: number) => {
-    const watched = observed({ type, maxBytes });
-    return { ...watched, stream: way === "a relay" ? watched.relay() : watched.body };
-  };
+describe.each(cases)("a %s stream, watched through %s", (_, way, type) => {
+  const make = (maxBytes?: number) => watch({ type, isRelayed: way === "a relay", maxBytes });
 
   test("asks its source for nothing until it is read, and once per read", async () => {
     const { asked, stream, say } = make();
@@ -218,37 +228,38 @@ describe.each(cases)("a %s stream, observed through %s", (_, way, type) => {
     expect(said()).toEqual([]);
   });
 
-  test("shows no methods of its own to who lists what it has", () => {
+  test("looks like one that is not watched", () => {
     const { stream } = make();
-    expect(Object.keys(stream)).toEqual([]);
+    const look = (one: object) => [Object.getOwnPropertyNames(one), one.constructor, String(one), inspect(one)];
+    expect(look(stream)).toEqual(look(streamOf(type, {})));
   });
 });
 
 test("a reader that brings its own buffer is seen, and others after it", async () => {
-  const { body, controller, say, said } = observed({ type: "bytes" });
+  const { stream, controller, say, said } = watch({ type: "bytes" });
   say("onetwo");
-  const reader = body.getReader({ mode: "byob" });
+  const reader = stream.getReader({ mode: "byob" });
   const { value } = await reader.read(new Uint8Array(3));
-  expect([value, body.locked]).toEqual([bytes("one"), true]);
+  expect([value, stream.locked]).toEqual([bytes("one"), true]);
   reader.releaseLock();
-  expect(body.locked).toBe(false);
+  expect(stream.locked).toBe(false);
   say("three");
   controller.close();
-  for await (const _ of body);
+  for await (const _ of stream);
   expect(said()).toEqual([["onetwothree", "complete"]]);
 });
 
 test("a reader that brings its own buffer to a stream of another kind is refused, and the stream stays as it was", () => {
-  const { body } = observed();
-  expect(() => body.getReader({ mode: "byob" })).toThrow(TypeError);
-  expect(body.locked).toBe(false);
+  const { stream } = watch();
+  expect(() => stream.getReader({ mode: "byob" })).toThrow(TypeError);
+  expect(stream.locked).toBe(false);
 });
 
 test("a read that fails stays unhandled when its reader does not handle it", async () => {
-  const { body, controller } = observed();
+  const { stream, controller } = watch();
   const error = new Error("broken");
   const unhandled = new Promise((resolve) => process.once("unhandledRejection", resolve));
-  void body.getReader().read();
+  void stream.getReader().read();
   controller.error(error);
   expect(await unhandled).toBe(error);
 });
@@ -268,7 +279,7 @@ describe("what is kept of a very long body", () => {
         else controller.enqueue(value);
       },
     });
-    observeWebStream(body, { maxBytes, onEnd: (end) => ends.push(end) });
+    watchStream(body, { maxBytes, onEnd: (end) => ends.push(end) });
     for await (const _ of body);
     const [end] = ends;
     if (!end) throw new Error("the end was not told");

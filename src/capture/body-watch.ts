@@ -1,0 +1,116 @@
+/** Everything that is read of one body, by whichever way. */
+import { type BodyEnding, type ObserveOptions, type Recording, startRecording } from "./recording.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type Reader = ReadableStreamDefaultReader<Bytes>;
+type Iterator = ReadableStreamAsyncIterator<Bytes>;
+type Read = ReadableStreamReadResult<Bytes> | IteratorResult<Bytes>;
+
+export type WatchOptions = ObserveOptions & {
+  /** The caller's: an abort ends the call also when nobody is reading. */
+  readonly signal?: AbortSignal | undefined;
+};
+
+export class BodyWatch {
+  readonly #record: Recording;
+  readonly #stopListening: () => void;
+  #readsUnderWay = 0;
+  #endingSoon: BodyEnding | undefined;
+
+  constructor({ signal, maxBytes, onEnd }: WatchOptions) {
+    this.#stopListening = onAbort(signal, this);
+    this.#record = startRecording({ maxBytes, onEnd });
+  }
+
+  end(ending: BodyEnding): void {
+    this.#stopListening();
+    this.#record.end(ending);
+  }
+
+  /** As soon as what is being read has come. */
+  endSoon(ending: BodyEnding): void {
+    if (this.#readsUnderWay === 0) this.end(ending);
+    else this.#endingSoon ??= ending;
+  }
+
+  /** The same reader, watched. */
+  reader(reader: Reader): Reader {
+    const { read, cancel, releaseLock } = reader;
+    let isReleased = false;
+    const fail = (error: unknown) => {
+      // Reads under way fail when the lock is given back; the stream goes on.
+      if (!isReleased) this.end({ how: "failed", error });
+    };
+    // `closed` and not only `read()`: a stream breaks for its reader at once, also when nothing is being read.
+    reader.closed.catch(fail);
+    const seen = this.#seen(fail);
+    override(reader, {
+      read: () => seen(read.call(reader)),
+      cancel: (reason) => {
+        if (!isReleased) this.end({ how: "cancelled" });
+        return cancel.call(reader, reason);
+      },
+      releaseLock: () => {
+        releaseLock.call(reader);
+        isReleased = true;
+      },
+    });
+    return reader;
+  }
+
+  /** The same iterator, watched. */
+  iterator(iterator: Iterator, options: ReadableStreamIteratorOptions | undefined): Iterator {
+    const { next, return: leave } = iterator;
+    const seen = this.#seen((error) => this.end({ how: "failed", error }));
+    override(iterator, {
+      next: () => seen(next.call(iterator)),
+      // It always has one; the type is that of any iterator.
+      ...(leave && {
+        return: (value) => {
+          if (!options?.preventCancel) this.endSoon({ how: "cancelled" });
+          return leave.call(iterator, value);
+        },
+      }),
+    });
+    return iterator;
+  }
+
+  /** Hands a read on as its own promise would be: an error that nobody handles stays unhandled. */
+  #seen(fail: (error: unknown) => void) {
+    const take = <Result extends Read>(result: Result): Result => {
+      if (result.done) this.end({ how: "complete" });
+      else this.#record.add(result.value);
+      this.#settle();
+      return result;
+    };
+    const refuse = (error: unknown): never => {
+      fail(error);
+      this.#settle();
+      throw error;
+    };
+    return <Result extends Read>(read: Promise<Result>): Promise<Result> => {
+      this.#readsUnderWay++;
+      return read.then(take<Result>, refuse);
+    };
+  }
+
+  #settle() {
+    this.#readsUnderWay--;
+    if (this.#endingSoon) this.endSoon(this.#endingSoon);
+  }
+}
+
+/** Apart from the watch, and weakly: a signal that outlives many calls must not hold what was read in them. */
+function onAbort(signal: AbortSignal | undefined, watch: BodyWatch): () => void {
+  const weakly = new WeakRef(watch);
+  const listener = () => weakly.deref()?.endSoon({ how: "failed", error: signal?.reason });
+  signal?.addEventListener("abort", listener);
+  return () => signal?.removeEventListener("abort", listener);
+}
+
+/** In fields that show as little as inherited methods do. */
+function override<Target extends object>(target: Target, methods: Partial<Target>): void {
+  for (const [name, value] of Object.entries(methods)) {
+    Object.defineProperty(target, name, { value, configurable: true, writable: true });
+  }
+}

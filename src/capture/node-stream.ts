@@ -1,0 +1,26 @@
+/** Watching a body that is a stream of Node's, as node-fetch gives it. */
+import { type ObserveOptions, startRecording } from "./recording.ts";
+
+/** What we need of Node's `Readable`. */
+export interface NodeStream {
+  emit(event: string | symbol, ...values: unknown[]): boolean;
+}
+
+export function isNodeStream(body: unknown): body is NodeStream {
+  return typeof body === "object" && body !== null && "pipe" in body && "emit" in body;
+}
+
+/** Listening would set the stream flowing; looking at what it emits leaves its back-pressure as it is. */
+export function watchNodeStream(body: NodeStream, options: ObserveOptions): void {
+  const record = startRecording(options);
+  const emit = body.emit;
+  body.emit = function (this: NodeStream, event, ...values) {
+    const [value] = values;
+    if (event === "data")
+      record.add(typeof value === "string" ? new TextEncoder().encode(value) : (value as Uint8Array)); // what byte streams emit
+    if (event === "end") record.end({ how: "complete" });
+    if (event === "error") record.end({ how: "failed", error: value });
+    if (event === "close") record.end({ how: "cancelled" });
+    return Reflect.apply(emit, this, [event, ...values]);
+  };
+}

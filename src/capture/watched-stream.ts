@@ -1,0 +1,131 @@
+/** Looking over the shoulder of whoever reads a web stream, who notices nothing, and pays next to nothing. */
+import { BodyWatch, type WatchOptions } from "./body-watch.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type Reader = ReadableStreamDefaultReader<Bytes>;
+export type ByteStream = ReadableStream<Bytes>;
+
+/** What is known of a stream; not in a field of it, since streams come ready made. */
+interface Watched {
+  readonly watch: BodyWatch;
+  /** Another stream that has taken its place. */
+  relay?: ByteStream;
+}
+
+const watched = new WeakMap<ByteStream, Watched>();
+
+/**
+ * Watch what is read of this stream. Its own methods do all the work, so that back-pressure, cancellation and errors
+ * are what they would be, and no second stream costs its share of each chunk.
+ *
+ * @returns false for a stream of some other class; nothing is watched then.
+ */
+export function watchStream(stream: ByteStream, options: WatchOptions): boolean {
+  if (Object.getPrototypeOf(stream) !== ReadableStream.prototype) return false;
+  watched.set(stream, { watch: new BodyWatch(options) });
+  // One step for all the methods together, which shows less than fields of the stream's own would.
+  Object.setPrototypeOf(stream, WatchedStream.prototype);
+  return true;
+}
+
+/** Another stream that reads this one and is watched: for what would read this one by no method that can be seen. */
+export function relayWatched(stream: ByteStream, options: WatchOptions): ByteStream {
+  const isByteStream = canTakeBuffers(stream);
+  return relayOf(new BodyWatch(options).reader(stream.getReader()), isByteStream);
+}
+
+/**
+ * The methods of a watched stream. Those that show no chunks (`tee`, pipes, readers that bring a buffer) are called on
+ * another stream, which reads this one and takes its place from then on.
+ */
+class WatchedStream extends ReadableStream<Bytes> {
+  override get locked(): boolean {
+    return watched.get(this)?.relay?.locked ?? super.locked;
+  }
+
+  override getReader(options: { mode: "byob" }): ReadableStreamBYOBReader;
+  override getReader(): Reader;
+  override getReader(options?: ReadableStreamGetReaderOptions): ReadableStreamReader<Bytes>;
+  override getReader(options?: ReadableStreamGetReaderOptions): ReadableStreamReader<Bytes> {
+    const { watch, relay } = watched.get(this) ?? {};
+    if (relay) return relay.getReader(options);
+    const reader = super.getReader(options);
+    if (!options?.mode) return watch?.reader(reader as Reader) ?? reader; // of the default mode
+    reader.releaseLock();
+    return (takePlace(this) ?? this).getReader(options);
+  }
+
+  override values(options?: ReadableStreamIteratorOptions): ReadableStreamAsyncIterator<Bytes> {
+    const { watch, relay } = watched.get(this) ?? {};
+    if (relay) return relay.values(options);
+    const iterator = super.values(options);
+    return watch?.iterator(iterator, options) ?? iterator;
+  }
+
+  override [Symbol.asyncIterator](options?: ReadableStreamIteratorOptions): ReadableStreamAsyncIterator<Bytes> {
+    return this.values(options);
+  }
+
+  override cancel(reason?: unknown): Promise<void> {
+    const { watch, relay } = watched.get(this) ?? {};
+    if (relay) return relay.cancel(reason);
+    if (!super.locked) watch?.end({ how: "cancelled" });
+    return super.cancel(reason);
+  }
+
+  override tee(): [ByteStream, ByteStream] {
+    return takePlace(this)?.tee() ?? super.tee();
+  }
+
+  override pipeTo(...args: Parameters<ByteStream["pipeTo"]>): Promise<void> {
+    return takePlace(this)?.pipeTo(...args) ?? super.pipeTo(...args);
+  }
+
+  override pipeThrough<Piece>(
+    through: ReadableWritablePair<Piece, Bytes>,
+    options?: StreamPipeOptions,
+  ): ReadableStream<Piece> {
+    return takePlace(this)?.pipeThrough(through, options) ?? super.pipeThrough(through, options);
+  }
+}
+
+// Whoever asks a stream for its class is told the one it was made by.
+Object.defineProperty(WatchedStream.prototype, "constructor", { value: ReadableStream });
+
+/** The stream that is to be used instead; none for a locked one, which is left to say so itself. */
+function takePlace(stream: ByteStream): ByteStream | undefined {
+  const known = watched.get(stream);
+  if (!known || known.relay || stream.locked) return known?.relay;
+  const isByteStream = canTakeBuffers(stream);
+  known.relay = relayOf(stream.getReader(), isByteStream);
+  return known.relay;
+}
+
+/** The same once more, reading when it is read itself, and not before. */
+function relayOf(reader: Reader, isByteStream: boolean): ByteStream {
+  const source = {
+    start(controller: ReadableStreamController<Bytes>) {
+      reader.closed.catch((error: unknown) => controller.error(error));
+    },
+    async pull(controller: ReadableStreamController<Bytes>) {
+      const { done, value } = await reader.read();
+      if (!done) return controller.enqueue(value);
+      controller.close();
+      if ("byobRequest" in controller) controller.byobRequest?.respond(0);
+    },
+    cancel: (reason: unknown) => reader.cancel(reason),
+  };
+  return isByteStream
+    ? new ReadableStream({ ...source, type: "bytes" })
+    : new ReadableStream(source, { highWaterMark: 0 });
+}
+
+function canTakeBuffers(stream: ByteStream): boolean {
+  try {
+    // By the method of the class: a watched stream's own would make this very stream.
+    Reflect.apply(ReadableStream.prototype.getReader, stream, [{ mode: "byob" }]).releaseLock();
+    return true;
+  } catch {
+    return false;
+  }
+}
