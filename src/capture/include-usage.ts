@@ -16,7 +16,7 @@ export interface UsageCall {
   readonly text: string | undefined;
   readonly send: typeof fetch;
   /** What becomes of the response before its caller sees it. */
-  readonly respond: (response: Response) => Response;
+  readonly respond: (response: Response) => Promise<Response>;
   /** Addresses that have refused to be asked; more are added. */
   readonly refusing: Set<string>;
 }
@@ -28,7 +28,7 @@ export async function callWithUsage(call: UsageCall): Promise<Response> {
   const asking = refusing.has(address) ? undefined : askForUsage(call);
   if (!asking) return respond(await send(...args));
   const response = await send(...asking);
-  if (response.status !== 400 && response.status !== 422) return hideUsage(respond(response));
+  if (response.status !== 400 && response.status !== 422) return hideUsage(await respond(response));
   // It may be the question that is not understood, or the request itself: then it is refused again.
   discard(response.body);
   const again = await send(...args);

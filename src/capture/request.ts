@@ -8,6 +8,14 @@ export interface OutgoingRequest {
   readonly body: unknown;
 }
 
+export type Api = "chat/completions" | "responses" | "completions";
+
+/** A call that is to be traced, as it is made. */
+export interface MadeCall extends Pick<OutgoingRequest, "url" | "signal"> {
+  readonly api: Api;
+  readonly requestText: ReturnType<typeof snapshotBody>;
+}
+
 type FetchArguments = Parameters<typeof fetch>;
 
 export function describeRequest([input, init]: FetchArguments): OutgoingRequest {

@@ -1,0 +1,101 @@
+/** From a call that is made, however it goes, to the trace that the sink gets. Loaded by those who trace calls. */
+import { defer, type TraceSink } from "../sink.ts";
+import type { TraceInput } from "../trace.ts";
+import type { CallEnding } from "../transcript.ts";
+import { type CapturedCall, rawTrace } from "./call.ts";
+import type { CallControl } from "./call-control.ts";
+import { once } from "./once.ts";
+import type { ResolvedCaptureOptions } from "./options.ts";
+import type { BodyEnding, ObservedBody } from "./recording.ts";
+import type { Api, MadeCall } from "./request.ts";
+import { watchResponse } from "./response.ts";
+
+export interface FollowedCall {
+  /** The response that its caller gets, watched. */
+  respond(response: Response): Response;
+  /** No response came. */
+  fail(error: unknown): void;
+}
+
+type FollowSettings = ResolvedCaptureOptions & { readonly sink: TraceSink; readonly control: CallControl };
+
+type ToTrace = (call: CapturedCall) => Promise<TraceInput>;
+
+const READERS: Readonly<Record<Api, () => Promise<ToTrace>>> = {
+  "chat/completions": once(async () => (await import("./chat-completions.ts")).chatCompletionToTrace),
+  responses: once(async () => (await import("./responses.ts")).responseToTrace),
+  completions: once(async () => (await import("./completions.ts")).completionToTrace),
+};
+
+export function followCall(request: MadeCall, settings: FollowSettings): FollowedCall {
+  const { sink, control, captureErrors, maxResponseBytes } = settings;
+  // While the call is under way, and not when its process may be about to end.
+  const reader = READERS[request.api]();
+  reader.catch(() => {});
+  const finish = (body: ObservedBody, status?: number) => {
+    const deliver = async () => {
+      const { chunks, droppedBytes, tail } = body;
+      const ending = toCallEnding(body.ending, request.signal);
+      const call = {
+        requestText: await request.requestText,
+        responseText: decode(chunks),
+        status,
+        tailText: decode(tail),
+        droppedBytes,
+        ending,
+      };
+      const trace = await reader.then((toTrace) => toTrace(call)).catch(() => rawTrace(call));
+      // Not awaited: a receipt may take as long as the endpoint does.
+      const options = { sampleKey: control.sampleKey, truncate: true };
+      void Promise.resolve(sink.logTrace(controlled(trace, control), options)).catch(() => {});
+    };
+    guard(() => defer(sink, () => deliver().catch(() => {})));
+  };
+  return {
+    respond(response) {
+      const { status } = response;
+      if (status >= 400 && !captureErrors) return response;
+      const onEnd = (body: ObservedBody) => finish(body, status);
+      return watchResponse(response, { maxBytes: maxResponseBytes, onEnd, signal: request.signal });
+    },
+    fail: (error) => finish({ chunks: [], droppedBytes: 0, tail: [], ending: { how: "failed", error } }),
+  };
+}
+
+function controlled(trace: TraceInput, { id, systemFingerprint }: CallControl): TraceInput {
+  return { ...trace, ...(id && { id }), ...(systemFingerprint && { system_fingerprint: systemFingerprint }) };
+}
+
+/** The host is sacred: nothing that a sink does reaches it. */
+function guard(work: () => void) {
+  try {
+    work();
+  } catch {
+    // There is nobody to tell: sinks report their own troubles.
+  }
+}
+
+function toCallEnding(ending: BodyEnding, signal: AbortSignal | undefined): CallEnding | undefined {
+  if (ending.how === "complete") return undefined;
+  const error = ending.how === "failed" ? ending.error : undefined;
+  const byCaller =
+    ending.how === "cancelled" || signal?.aborted || (error instanceof Error && error.name === "AbortError");
+  return byCaller ? { ended: "aborted" } : { ended: "failed", error: describeError(error) };
+}
+
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return String(error);
+  const { name, message, cause } = error;
+  const code = "code" in error ? error.code : undefined;
+  return {
+    name,
+    message,
+    ...(code === undefined ? {} : { code }),
+    ...(cause === undefined ? {} : { cause: describeError(cause) }),
+  };
+}
+
+function decode(chunks: readonly Uint8Array[]): string {
+  const decoder = new TextDecoder();
+  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode();
+}
