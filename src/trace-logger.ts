@@ -137,7 +137,7 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
 
   /** @internal Called when the process ends at once. */
   leave(): void {
-    this.#deferred.runNow();
+    this.#deferred.run();
     const { lost: before } = this.stats;
     const wasPrinted = this.#hasPrinted;
     this.#hasPrinted = true; // one line for all of them

@@ -21,21 +21,17 @@ export class Deferred {
   add(work: DeferredWork): void {
     this.#waiting.push(work);
     // Not unref'd: a process that ends right after a call still has its trace to build.
-    if (this.#waiting.length === 1) this.#outside(() => setTimeout(() => this.#run(), 0));
+    if (this.#waiting.length === 1) this.#outside(() => setTimeout(() => this.run(), 0));
   }
 
-  /** Start what waits, at once. `null` when nothing is left to wait for, else a promise of the end of it. */
+  /** Runs what waits. `null` when nothing is left to wait for, else a promise of the end of it. */
   finish(): Promise<unknown> | null {
-    this.#run();
+    this.run();
     return this.#running.size === 0 ? null : Promise.all(this.#running);
   }
 
-  /** The last moment of the process: whatever can be built without waiting. */
-  runNow(): void {
-    this.#run();
-  }
-
-  #run(): void {
+  /** Start what waits, at once: at the last moment of the process, whatever can be built without waiting. */
+  run(): void {
     const works = this.#waiting;
     this.#waiting = [];
     for (const work of works) {

@@ -4,6 +4,7 @@ import { attempt, type SpoolFs } from "./file-system.ts";
 import { ownerOf, type Processes } from "./owner.ts";
 import { countRecords, FileWindow } from "./scan.ts";
 import type { Segment } from "./segment.ts";
+import type { SegmentFiles } from "./segments.ts";
 
 const segmentName = /^(\d{8})(?:-(\d+))?\.seg$/;
 
@@ -56,7 +57,7 @@ export function flatten(io: SpoolFs, own: string, adopted: string): string[] {
 
 export interface AdoptionDeps {
   readonly io: SpoolFs;
-  readonly newSegment: (directory: string, segmentFile: string, ackFile: string) => Segment;
+  readonly newSegment: (files: SegmentFiles) => Segment;
   /** A file that is neither segment nor acknowledgements. */
   readonly onStranger: (path: string) => void;
 }
@@ -70,7 +71,7 @@ export function readDirectory(directory: string, deps: AdoptionDeps): Segment[] 
     const [, digits, count] = segmentName.exec(name) ?? [];
     if (digits === undefined) continue;
     numbers.add(Number(digits));
-    const segment = deps.newSegment(directory, name, ackFileName(Number(digits)));
+    const segment = deps.newSegment({ directory, segmentFile: name, ackFile: ackFileName(Number(digits)) });
     const isLoaded = attempt(() => load(segment, count === undefined ? undefined : Number(count), deps.io));
     if (isLoaded) segments.push(segment); // else it stays where it is, for the next process to try
   }

@@ -3,19 +3,17 @@ import { segmentFileName } from "./adoption.ts";
 import { attempt, type SpoolFs, writeWhole } from "./file-system.ts";
 import type { Segment } from "./segment.ts";
 
-/** Appends to one segment. */
+/** Appends to one segment of our own, whose serial is the number in its name. */
 export class SegmentWriter {
   readonly segment: Segment;
   readonly #io: SpoolFs;
-  readonly #number: number;
   readonly #fd: number;
   #isDirty = false;
 
   /** Makes the file. */
-  constructor(io: SpoolFs, segment: Segment, number: number) {
+  constructor(io: SpoolFs, segment: Segment) {
     this.segment = segment;
     this.#io = io;
-    this.#number = number;
     this.#fd = io.open(segment.path, "create");
   }
 
@@ -54,7 +52,7 @@ export class SegmentWriter {
     if (sync && this.#isDirty) attempt(() => this.#io.sync(this.#fd));
     this.close();
     segment.isSealed = true;
-    const path = join(segment.directory, segmentFileName(this.#number, segment.records));
+    const path = join(segment.directory, segmentFileName(segment.serial, segment.records));
     if (attempt(() => this.#io.rename(segment.path, path))) segment.path = path; // else an adopter counts them
   }
 

@@ -1,0 +1,66 @@
+import type { SpoolEvent } from "./events.ts";
+import { nodeFs, type SpoolFs } from "./file-system.ts";
+import { type Processes, systemProcesses } from "./owner.ts";
+
+export interface SpoolOptions {
+  /** The root folder, shared by all processes that deliver to the same endpoint. Made when absent, for this user only. */
+  readonly dir: string;
+  /** Most bytes of traces this process keeps on disk, adopted ones included. @default 1 GiB */
+  readonly maxBytes?: number | undefined;
+  /** Traces older than this come back marked `isExpired`. @default 7 days */
+  readonly maxAgeMs?: number | undefined;
+  /**
+   * When the disk itself must have the trace: `always` before `append` returns, `interval` within a second, off this
+   * thread; `never` whenever the operating system likes. A killed process loses nothing with any of them: this is for
+   * power loss. @default "interval"
+   */
+  readonly fsync?: "always" | "interval" | "never" | undefined;
+  /** A segment file is closed at this size; it is deleted when all its traces are delivered. @default 8 MiB */
+  readonly segmentBytes?: number | undefined;
+  /** An owner silent for so long is taken for dead, where its process cannot be looked up. @default 2 minutes */
+  readonly staleAfterMs?: number | undefined;
+  /** After a failed write, the next is tried no sooner than this. @default 1 second */
+  readonly retryAfterMs?: number | undefined;
+}
+
+/** The spool's outside world. */
+export interface SpoolDeps {
+  readonly io: SpoolFs;
+  readonly processes: Processes;
+  /** The wall clock, for ages and heartbeats. */
+  readonly now: () => number;
+  /** A clock that never jumps, for waiting. */
+  readonly monotonicMs: () => number;
+  /** Calls the function again and again without holding the process open; gives back how to stop. */
+  readonly every: (intervalMs: number, call: () => void) => () => void;
+  readonly onEvent: (event: SpoolEvent) => void;
+}
+
+/** The options with every default filled in. */
+export type SpoolSettings = Required<{ [K in keyof SpoolOptions]: NonNullable<SpoolOptions[K]> }>;
+
+export function settingsOf(options: SpoolOptions): SpoolSettings {
+  const maxBytes = options.maxBytes ?? 1024 ** 3;
+  return {
+    dir: options.dir,
+    maxBytes,
+    maxAgeMs: options.maxAgeMs ?? 7 * 24 * 3600 * 1000,
+    fsync: options.fsync ?? "interval",
+    segmentBytes: Math.min(options.segmentBytes ?? 8 * 1024 ** 2, maxBytes / 8),
+    staleAfterMs: options.staleAfterMs ?? 120_000,
+    retryAfterMs: options.retryAfterMs ?? 1000,
+  };
+}
+
+export const defaultDeps: SpoolDeps = {
+  io: nodeFs,
+  processes: systemProcesses,
+  now: Date.now,
+  monotonicMs: () => performance.now(),
+  every(intervalMs, call) {
+    const timer = setInterval(call, intervalMs);
+    timer.unref();
+    return () => clearInterval(timer);
+  },
+  onEvent: () => {},
+};
