@@ -130,8 +130,11 @@ export class Dispatcher {
   }
 
   #start(nowMs: number): void {
-    const taken = this.#queue.take(this.#parts.parcel());
-    const parcel = taken.filter((trace) => !this.#expireOne(trace, nowMs));
+    const parcel: QueuedTrace[] = [];
+    for (const trace of this.#queue.take(this.#parts.parcel())) {
+      if (nowMs > trace.expiresAtMs) this.#loseExpired(trace);
+      else parcel.push(trace);
+    }
     if (parcel.length === 0) return;
     const controller = new AbortController();
     const bytes = parcel.reduce((sum, trace) => sum + trace.bytes, 0);
@@ -199,17 +202,7 @@ export class Dispatcher {
   }
 
   #expire(nowMs: number): void {
-    for (const trace of this.#queue.remove((waiting) => this.#isExpired(waiting, nowMs))) this.#loseExpired(trace);
-  }
-
-  #expireOne(trace: QueuedTrace, nowMs: number): boolean {
-    const expired = this.#isExpired(trace, nowMs);
-    if (expired) this.#loseExpired(trace);
-    return expired;
-  }
-
-  #isExpired(trace: QueuedTrace, nowMs: number): boolean {
-    return nowMs > trace.expiresAtMs;
+    for (const trace of this.#queue.remove(({ expiresAtMs }) => nowMs > expiresAtMs)) this.#loseExpired(trace);
   }
 
   #loseExpired(trace: QueuedTrace): void {

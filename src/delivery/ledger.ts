@@ -18,6 +18,8 @@ export interface Ticket {
   ): void;
   /** It stands on disk, and no longer in memory. It stays pending. */
   spool(id: string): void;
+  /** Called when it is delivered or lost, before anybody else is told. */
+  onEnd?: () => unknown;
 }
 
 /** What became of the traces that were pending when the watch began. */
@@ -64,10 +66,6 @@ export class Ledger {
 
   get pending(): number {
     return this.#inMemory + this.onDisk;
-  }
-
-  get inMemory(): number {
-    return this.#inMemory;
   }
 
   /** Traces of ours that stand only on disk. */
@@ -134,15 +132,17 @@ export class Ledger {
       if (wasOpen) this.#inMemory--;
       return wasOpen;
     };
-    return {
+    const ticket: Ticket = {
       deliver: (receipt) => {
         if (!close()) return;
+        ticket.onEnd?.();
         this.#delivered++;
         settled({ status: "delivered", ...receipt });
         this.#tell(place, "delivered");
       },
       lose: (loss, trace) => {
         if (!close()) return;
+        ticket.onEnd?.();
         this.#lost[loss.reason]++;
         this.#hooks.onLoss({ ...loss, trace: trace() });
         settled({ status: "lost", ...loss });
@@ -155,6 +155,7 @@ export class Ledger {
         this.#tell(place, "spooled");
       },
     };
+    return ticket;
   }
 
   #tell(place: Place, outcome: "delivered" | "lost" | "spooled"): void {
