@@ -1,4 +1,5 @@
 import * as fs from "node:fs";
+import { dirname } from "node:path";
 
 /** What a directory holds. */
 export interface DirectoryEntry {
@@ -55,7 +56,7 @@ const openFlags = {
 
 /** The real thing. */
 export const nodeFs: SpoolFs = {
-  makeDirectory: (path) => void fs.mkdirSync(path, { recursive: true, mode: directoryMode }),
+  makeDirectory: makeWithParents,
   list: (path) =>
     fs.readdirSync(path, { withFileTypes: true }).map((e) => ({ name: e.name, isDirectory: e.isDirectory() })),
   exists: (path) => fs.existsSync(path),
@@ -78,6 +79,28 @@ export const nodeFs: SpoolFs = {
   removeDirectory: (path) => fs.rmdirSync(path),
   touch: (path, atMs) => fs.utimesSync(path, atMs / 1000, atMs / 1000),
 };
+
+/**
+ * Not `mkdirSync`'s own `recursive`: it tries for ever where a directory that exists answers ENOENT to a child, as
+ * `/proc` does.
+ */
+function makeWithParents(path: string): void {
+  try {
+    makeOne(path);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    if (dirname(path) !== path) makeWithParents(dirname(path));
+    makeOne(path);
+  }
+}
+
+function makeOne(path: string): void {
+  try {
+    fs.mkdirSync(path, { mode: directoryMode });
+  } catch (error) {
+    if (!fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+  }
+}
 
 /** Writes everything, going on after short writes, or puts the file back to the size it had and throws. */
 export function writeWhole(io: SpoolFs, fd: number, { bytes, at }: { bytes: Uint8Array; at: number }): void {
