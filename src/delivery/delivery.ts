@@ -122,6 +122,7 @@ export class Delivery {
     await Promise.race([watch.done, passed]);
     release();
     const lastError = this.#dispatcher.lastTrouble;
+    this.#disk?.verify();
     end();
     watch.end();
     const { delivered, lost, spooled, pending } = watch.counts;
@@ -137,6 +138,7 @@ export class Delivery {
   /** Ends all work at once, synchronously: what is or gets on disk stays there, everything else is reported lost. */
   stop(reason: "closed" | "exit", message: string): void {
     if (this.#isStopped) return;
+    this.#disk?.verify();
     this.#isStopped = true;
     this.#disk?.stop();
     const cause = this.#dispatcher.lastTrouble ?? undefined;

@@ -62,6 +62,11 @@ export class OnDisk {
     this.#spool.acknowledge(ref);
   }
 
+  /** Ask before calling safe what stands there. */
+  verify(): void {
+    this.#spool.verify();
+  }
+
   /** Takes traces that stand only on disk into memory, when there is room. */
   refill(): void {
     if (this.#isStopped || this.#isRefilling || !this.#parts.hasRoom(REFILL_BELOW)) return;

@@ -36,6 +36,11 @@ export class AckWriter {
     segment.unsavedAcks.length = 0;
   }
 
+  /** The segment is about to be deleted: while its file is open here, the disk would not get its room back. */
+  leave(segment: Segment): void {
+    if (this.#open?.segment === segment) this.close();
+  }
+
   close(): void {
     const file = this.#open;
     this.#open = undefined;

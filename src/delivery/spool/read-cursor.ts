@@ -44,6 +44,11 @@ export class ReadCursor {
     return isMoved;
   }
 
+  /** The segment is about to be deleted: while it is open here, the disk would not get its room back. */
+  leave(segment: Segment): void {
+    if (this.#open?.segment === segment) this.close();
+  }
+
   close(): void {
     const open = this.#open;
     this.#open = undefined;

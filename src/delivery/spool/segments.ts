@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { AckWriter } from "./acknowledgements.ts";
 import { attempt } from "./file-system.ts";
+import type { ReadCursor } from "./read-cursor.ts";
 import { offsetOf, Segment, type SpoolRef, serialOf } from "./segment.ts";
 import type { SpoolDeps, SpoolSettings } from "./settings.ts";
 
@@ -20,18 +21,17 @@ export interface SegmentFiles {
 export class Segments {
   readonly #settings: SpoolSettings;
   readonly #deps: SpoolDeps;
-  readonly #moveAside: (path: string) => boolean;
+  readonly #cursor: ReadCursor;
   readonly #acks: AckWriter;
   readonly #all = new Map<number, Segment>();
   #lastSerial = 0;
   #bytes = 0;
   #ackRetryAtMs = Number.NEGATIVE_INFINITY;
 
-  /** `moveAside` saves a file that holds more than what was handed out. */
-  constructor(settings: SpoolSettings, deps: SpoolDeps, moveAside: (path: string) => boolean) {
+  constructor(settings: SpoolSettings, deps: SpoolDeps, cursor: ReadCursor) {
     this.#settings = settings;
     this.#deps = deps;
-    this.#moveAside = moveAside;
+    this.#cursor = cursor;
     this.#acks = new AckWriter(deps.io);
   }
 
@@ -94,8 +94,13 @@ export class Segments {
     if (!segment.isDone || !this.#all.delete(segment.serial)) return false;
     const { io } = this.#deps;
     this.#bytes -= segment.size;
+    this.#cursor.leave(segment);
+    this.#acks.leave(segment);
     if (segment.isAdopted) attempt(() => io.markTaken(segment.path)); // its owner may only have been stopped
-    const isGone = segment.mustBeKept && this.#moveAside(segment.path) ? true : attempt(() => io.remove(segment.path));
+    const isGone =
+      segment.mustBeKept && this.#cursor.moveAside(segment.path, "corrupt")
+        ? true
+        : attempt(() => io.remove(segment.path));
     // The acknowledgements go last: without them, the traces of a segment that is still there would be delivered again.
     if (isGone) attempt(() => io.remove(segment.ackPath));
     if (segment.isAdopted) attempt(() => io.removeDirectory(segment.directory)); // works for the last one

@@ -43,6 +43,8 @@ export interface Spool {
   readonly bytesOnDisk: number;
   /** Takes over what dead processes left under the root. Cheap when there is nothing; call it now and then. */
   adopt(): Adoption;
+  /** Notices when our directory is gone (event `directory-lost`): ask before calling safe what stands in it. */
+  verify(): void;
   /** Leaves what is not acknowledged to whoever comes next, and nothing else. Fit for an `exit` handler. */
   close(): void;
 }
@@ -75,7 +77,7 @@ class DiskSpool implements Spool {
   constructor(settings: SpoolSettings, deps: SpoolDeps) {
     const home = new Home(settings, deps);
     const cursor = new ReadCursor(deps.io, join(settings.dir, "bad"), deps.onEvent);
-    const segments = new Segments(settings, deps, (path) => cursor.moveAside(path, "corrupt"));
+    const segments = new Segments(settings, deps, cursor);
     const reader = new Reader({ deps, settings, segments, cursor, leaveIfGone: () => this.#leaveIfGone() });
     this.#settings = settings;
     this.#deps = deps;
@@ -126,6 +128,10 @@ class DiskSpool implements Spool {
     } catch {
       return none; // nothing is lost by looking again later
     }
+  }
+
+  verify(): void {
+    if (!this.#isClosed) this.#leaveIfGone();
   }
 
   close(): void {
