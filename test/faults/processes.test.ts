@@ -1,27 +1,10 @@
 /** Processes that are killed, stopped, or many: what `logTrace` had returned for arrives. */
-import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import { openSpool } from "../../src/delivery/spool/spool.ts";
 import { TraceLogger } from "../../src/index.ts";
 import { temporaryFolder } from "../delivery/spool/support.ts";
-import { eventually, type ScriptedEndpoint, scriptedEndpoint } from "../support.ts";
-import { expectNoneMissing, isLong, Program } from "./support.ts";
-
-const idsOf = (programs: readonly Program[]) =>
-  programs.flatMap(({ lines }) => lines.filter((line) => /^\w+-\d+$/.test(line)));
-
-const storedIn = ({ stored }: ScriptedEndpoint) => stored.map(({ id }) => id);
-
-/** The next process: delivers what is left, until nothing is. */
-async function deliverTheRest(endpoint: ScriptedEndpoint, dir: string): Promise<void> {
-  const logger = new TraceLogger({ endpoint: endpoint.url, spool: { dir, open: openSpool }, batch: { maxWaitMs: 1 } });
-  await eventually(async () => {
-    await logger.flush();
-    expect(logger.stats.pending).toBe(0);
-    expect(readdirSync(dir).filter((name) => name !== "bad")).toHaveLength(1); // its own
-  }, 60_000);
-  await logger.close();
-}
+import { eventually, scriptedEndpoint } from "../support.ts";
+import { deliverTheRest, expectNoneMissing, idsOf, isLong, Program, storedIn } from "./support.ts";
 
 test("kill -9 at random moments: 0 lost of what logTrace had returned for; again only what was in flight", async () => {
   await using endpoint = await scriptedEndpoint();

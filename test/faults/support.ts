@@ -1,12 +1,16 @@
 /** What the fault suite shares: the size of a run, the oracle, a server on raw sockets, child processes. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished } from "vitest";
+import { openSpool } from "../../src/delivery/spool/spool.ts";
 import { TraceLogger, type TraceLoggerOptions, type TraceReceipt } from "../../src/index.ts";
-import { expectBalance, said } from "../support.ts";
+import { eventually, expectBalance, type ScriptedEndpoint, said } from "../support.ts";
 
 /** `FAULTS=long` runs the numbers that are promised, else enough of them to notice a fault. */
 export const isLong = process.env["FAULTS"] === "long";
@@ -82,12 +86,13 @@ export class Program {
   readonly lines: string[] = [];
   readonly ended: Promise<unknown[]>;
 
-  constructor(name: string, plan: object) {
+  constructor(name: string, plan: object, as: { readonly uid?: number } = {}) {
     const script = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url));
     const { NODE_OPTIONS: _, ...env } = process.env;
     this.process = spawn(process.execPath, [script, JSON.stringify(plan)], {
       stdio: ["ignore", "pipe", "inherit"],
       env,
+      ...as,
     });
     this.ended = once(this.process, "close");
     const { stdout } = this.process;
@@ -99,6 +104,43 @@ export class Program {
     this.process.kill("SIGKILL");
     await this.ended;
   }
+}
+
+/** The ids that these programs have logged. */
+export const idsOf = (programs: readonly Program[]): string[] =>
+  programs.flatMap(({ lines }) => lines.filter((line) => /^\w+-\d+$/.test(line)));
+
+export const storedIn = ({ stored }: ScriptedEndpoint): string[] => stored.map(({ id }) => id);
+
+/** The next process: delivers what is left, until nothing is. */
+export async function deliverTheRest(endpoint: ScriptedEndpoint, dir: string): Promise<void> {
+  const logger = new TraceLogger({ endpoint: endpoint.url, spool: { dir, open: openSpool }, batch: { maxWaitMs: 1 } });
+  await eventually(async () => {
+    await logger.flush();
+    expect(logger.stats.pending).toBe(0);
+    expect(readdirSync(dir).filter((name) => name !== "bad")).toHaveLength(1); // its own
+  }, 60_000);
+  await logger.close();
+}
+
+/** The directory under the spool's root that belongs to the one process there. */
+export const homeIn = (dir: string): string =>
+  join(dir, readdirSync(dir).find((name) => name.startsWith("v1-")) ?? "none");
+
+/** A file system of 1 MiB; `undefined` where this user may not mount one. */
+export function mountSmallDisk(): string | undefined {
+  const dir = mkdtempSync(join(tmpdir(), "spool-tmpfs-"));
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", dir], { stdio: "ignore" });
+  } catch {
+    rmSync(dir, { recursive: true });
+    return undefined;
+  }
+  onTestFinished(() => {
+    execFileSync("umount", ["-l", dir]);
+    rmSync(dir, { recursive: true });
+  });
+  return dir;
 }
 
 /** Fails when a trace is missing from what the server holds. */

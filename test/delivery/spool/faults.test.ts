@@ -1,10 +1,9 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { nodeFs, type SpoolFs } from "../../../src/delivery/spool/file-system.ts";
+import { mountSmallDisk } from "../../faults/support.ts";
 import { decode, PretendProcesses, readAll, recordOf, startSpool, temporaryFolder } from "./support.ts";
 
 class FsError extends Error {
@@ -255,22 +254,6 @@ test("a host's event handler that throws does no harm", () => {
   );
   expect(spool.append(recordOf("a"))).toBeNull();
 });
-
-/** A file system of 1 MiB; undefined where this user may not mount one. */
-function mountSmallDisk(): string | undefined {
-  const dir = mkdtempSync(join(tmpdir(), "spool-tmpfs-"));
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", dir], { stdio: "ignore" });
-  } catch {
-    rmSync(dir, { recursive: true });
-    return undefined;
-  }
-  onTestFinished(() => {
-    execFileSync("umount", ["-l", dir]);
-    rmSync(dir, { recursive: true });
-  });
-  return dir;
-}
 
 test("a real full disk: what was accepted is there, and room made by deliveries is used again", ({ skip }) => {
   const disk = mountSmallDisk();
