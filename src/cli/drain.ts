@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { openSpool, type Spool } from "../delivery/spool/spool.ts";
 import { TraceLogger, type TraceLoggerOptions } from "../index.ts";
 import { UserError } from "./explain.ts";
+import { parseSeconds } from "./seconds.ts";
 
 const POLL_MS = 50;
 
@@ -15,7 +16,7 @@ export function drainCommand(): Command {
     )
     .argument("<dir>", "the folder that was given as `spool`; traces of processes that still run are left to them")
     .option("--endpoint <url>", "where to send them (default: TRACELOGGER_ENDPOINT, else the published endpoint)")
-    .option("--timeout <seconds>", "leave the rest on disk after so long", Number, 60)
+    .option("--timeout <seconds>", "leave the rest on disk after so long", parseSeconds, 60)
     .action(drain);
 }
 

@@ -1,6 +1,7 @@
 /** `tracelogger send`: delivers traces from files, and says what became of each that did not arrive. */
 import { Command } from "commander";
 import { TraceLogger, type TraceLoggerOptions } from "../index.ts";
+import { parseSeconds } from "./seconds.ts";
 import { readTraces } from "./traces.ts";
 
 /** The command, for the program to list. */
@@ -9,7 +10,7 @@ export function sendCommand(): Command {
     .description("deliver traces from files; the exit code is 1 when one did not arrive")
     .argument("<file...>", "JSON or NDJSON, - for stdin")
     .option("--endpoint <url>", "where to send them (default: TRACELOGGER_ENDPOINT, else the published endpoint)")
-    .option("--timeout <seconds>", "give up after so long", Number, 60)
+    .option("--timeout <seconds>", "give up after so long", parseSeconds, 60)
     .action(send);
 }
 

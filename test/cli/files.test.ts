@@ -98,3 +98,11 @@ test("drain leaves on disk what it cannot deliver, and says so", async () => {
   expect((await tracelogger(["drain", dir, "--endpoint", endpoint.url])).out).toBe("5 traces delivered.\n");
   expect((await tracelogger(["drain", "/nowhere"])).err).toContain("There is no folder /nowhere.");
 });
+
+test.each(["drain", "send"])("%s refuses a time limit that is no number of seconds", async (command) => {
+  for (const timeout of ["soon", "-1", "1e999"]) {
+    const run = await tracelogger([command, temporaryFolder(), "--timeout", timeout]);
+    expect(run).toMatchObject({ code: 1, out: "" });
+    expect(run.err).toContain("It must be a number of seconds from 0");
+  }
+});
