@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { TraceLoggerError } from "../src/errors.ts";
 import type { TraceLoggerOptions } from "../src/options.ts";
 import type { TraceLoss } from "../src/receipts.ts";
@@ -327,6 +327,25 @@ describe("flush", () => {
     void logger.logTrace(said("x"));
     const report = await logger.flush({ timeoutMs: 100 });
     expect(report).toMatchObject({ delivered: 0, pending: 1, lost: 0, lastError: { code: "server", status: 503 } });
+  });
+
+  test.each([Number.POSITIVE_INFINITY, 2 ** 31])("for as long as %d ms, if need be", async (timeoutMs) => {
+    await using endpoint = await scriptedEndpoint((_trace, count) => (count === 1 ? replies.unavailable : undefined));
+    const logger = newLogger({ endpoint: endpoint.url, timeoutMs: 2 ** 31 });
+    void logger.logTrace(said("later"));
+    expect(await logger.flush({ timeoutMs })).toMatchObject({ delivered: 1, pending: 0 });
+  });
+
+  test.each([-1, Number.NaN])("not at all for %d ms, and without a word", async (timeoutMs) => {
+    const warnings: unknown[] = [];
+    const onWarning = (warning: unknown) => void warnings.push(warning);
+    process.on("warning", onWarning);
+    onTestFinished(() => void process.off("warning", onWarning));
+    await using endpoint = await scriptedEndpoint(() => "hang");
+    const logger = newLogger({ endpoint: endpoint.url });
+    void logger.logTrace(said("later"));
+    expect(await logger.flush({ timeoutMs })).toMatchObject({ delivered: 0, pending: 1 });
+    expect(warnings).toEqual([]);
   });
 
   test("waits for calls that have ended but whose traces are still being built", async () => {

@@ -1,5 +1,6 @@
 /** One POST, once. Retrying is the queue's: ky's own retry would sleep inside a slot, on its own, and skip POST anyway. */
 import ky from "ky";
+import { timerMs } from "./deadline.ts";
 import { type Answer, type Verdict, verdictOf, verdictOfFailure } from "./verdict.ts";
 
 export interface AttemptOptions {
@@ -91,7 +92,7 @@ function withDeadline(outer: AbortSignal, timeoutMs: number) {
   const timer = setTimeout(() => {
     timedOut = true;
     controller.abort(new DOMException(`No answer within ${timeoutMs} ms`, "TimeoutError"));
-  }, timeoutMs);
+  }, timerMs(timeoutMs));
   if (outer.aborted) abort();
   outer.addEventListener("abort", abort, { once: true });
   const aborted = new Promise<never>((_resolve, reject) => {
