@@ -3,7 +3,7 @@ import { withDeadline } from "./delivery/deadline.ts";
 import { Deferred, type DeferredWork } from "./delivery/deferred.ts";
 import { lazyAttempt } from "./delivery/deliver.ts";
 import { Delivery } from "./delivery/delivery.ts";
-import { type EndsWithProcess, finishOnSignals, forgetAtEnd, remindAtEnd } from "./delivery/exit.ts";
+import { type EndsWithProcess, finishOnSignals, forgetAtEnd, isLeaving, remindAtEnd } from "./delivery/exit.ts";
 import { spoolOpener } from "./delivery/open-spool.ts";
 import { type ResolvedOptions, resolveOptions, type TraceLoggerOptions } from "./options.ts";
 import type {
@@ -138,12 +138,13 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
   /** @internal Called when the process ends at once. */
   leave(): void {
     this.#deferred.run();
-    const { lost: before } = this.stats;
+    const before = this.stats.lost.exit;
     const wasPrinted = this.#hasPrinted;
     this.#hasPrinted = true; // one line for all of them
     this.#delivery.stop("exit", "The process ended before the trace was delivered.");
     this.#hasPrinted = wasPrinted;
-    const lost = this.stats.lost.exit - before.exit;
+    this.#isClosed = true; // an `exit` listener that comes after ours may log
+    const lost = this.stats.lost.exit - before;
     if (lost > 0 && !this.#options.onLoss) this.#print(`the process ended with ${lost} undelivered traces in memory.`);
   }
 
@@ -164,7 +165,8 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
   #onBusy(): void {
     this.#isBusy = true;
     remindAtEnd(this);
-    const { waitUntil } = this.#options;
+    const { waitUntil, spool } = this.#options;
+    if (isLeaving() && !spool) this.leave(); // logged by an `exit` listener; on disk it would be safe
     if (waitUntil) guard(() => waitUntil(new Promise<void>((resolve) => this.#whenIdle.push(resolve))));
   }
 

@@ -118,7 +118,7 @@ function unreadable(cause: Error): TraceValidationError {
     path: "",
     expected: "plain data",
     got: `an object whose properties cannot be read (${cause.name})`,
-    hint: "Hand over plain objects, arrays, strings and numbers: no getters that throw, no revoked proxies.",
+    hint: "Hand over plain data: no getters that throw, no revoked proxies.",
   };
   return new TraceValidationError([issue], cause);
 }

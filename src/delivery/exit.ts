@@ -20,37 +20,49 @@ function onExit(): void {
   for (const logger of waiting) logger.leave();
 }
 
+function listen(how: "on" | "off"): void {
+  globalThis.process?.[how]?.("beforeExit", onBeforeExit);
+  globalThis.process?.[how]?.("exit", onExit);
+}
+
 export function remindAtEnd(logger: EndsWithProcess): void {
-  if (waiting.size === 0) {
-    globalThis.process?.on?.("beforeExit", onBeforeExit);
-    globalThis.process?.on?.("exit", onExit);
-  }
+  if (waiting.size === 0) listen("on");
   waiting.add(logger);
 }
 
+/** Has the last moment come, too late to be told of it? */
+export function isLeaving(): boolean {
+  // Not in the types, though it has been there since Node 0.10.
+  return (globalThis.process as { _exiting?: unknown } | undefined)?._exiting === true;
+}
+
 export function forgetAtEnd(logger: EndsWithProcess): void {
-  if (!waiting.delete(logger) || waiting.size > 0) return;
-  globalThis.process?.off?.("beforeExit", onBeforeExit);
-  globalThis.process?.off?.("exit", onExit);
+  if (waiting.delete(logger) && waiting.size === 0) listen("off");
 }
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
+/** On our listeners, also those of another copy of this package. */
+const mark = Symbol.for("tracelogger.signal");
 
 /**
  * On SIGTERM and SIGINT: finish, then let the signal do what it would have done. Only on request, because a listener
- * switches off Node's default. Where the host listens itself, the host also ends the process. Gives back the undoing.
+ * switches off Node's default. Where the host listens itself, the host also ends the process, or does not. Gives back
+ * the undoing.
  */
 export function finishOnSignals(finish: () => Promise<unknown>): () => void {
   const { process } = globalThis;
   const onSignal = (signal: NodeJS.Signals): void => {
+    // Looked at first of all listeners: one for `once` is gone after its call.
+    const isHosts = process.listeners(signal).some((listener) => !(mark in listener));
     void finish().then(() => {
       stop();
-      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+      if (!isHosts && process.listenerCount(signal) === 0) process.kill(process.pid, signal);
     });
   };
+  onSignal[mark] = 1;
   const stop = (): void => {
     for (const signal of SIGNALS) process?.off?.(signal, onSignal);
   };
-  for (const signal of SIGNALS) process?.on?.(signal, onSignal);
+  for (const signal of SIGNALS) process?.prependListener?.(signal, onSignal);
   return stop;
 }
