@@ -40,7 +40,11 @@ export interface ScriptedEndpoint {
   /** Every trace that was answered with success, in order of arrival. */
   readonly stored: Trace[];
   /** Every request. */
-  readonly requests: { readonly trace: Trace; readonly headers: IncomingMessage["headers"] }[];
+  readonly requests: {
+    readonly trace: Trace;
+    readonly headers: IncomingMessage["headers"];
+    readonly url: string | undefined;
+  }[];
   /** From now on answers like this; `undefined` stores. */
   reply: (trace: Trace, count: number) => Reply | undefined;
   [Symbol.asyncDispose](): Promise<void>;
@@ -52,7 +56,7 @@ export async function scriptedEndpoint(reply: ScriptedEndpoint["reply"] = () => 
     void readBody(incoming).then((body) => respond(incoming, outgoing, JSON.parse(body)));
   });
   const respond = (incoming: IncomingMessage, outgoing: ServerResponse, trace: Trace): void => {
-    endpoint.requests.push({ trace, headers: incoming.headers });
+    endpoint.requests.push({ trace, headers: incoming.headers, url: incoming.url });
     const answer = endpoint.reply(trace, endpoint.requests.length);
     if (answer === "reset") incoming.socket.destroy();
     else if (answer === undefined) {
