@@ -138,12 +138,12 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
   /** @internal Called when the process ends at once. */
   leave(): void {
     this.#deferred.run();
+    this.#isClosed = true; // `onLoss`, and `exit` listeners that come after ours, may log
     const before = this.stats.lost.exit;
     const wasPrinted = this.#hasPrinted;
     this.#hasPrinted = true; // one line for all of them
     this.#delivery.stop("exit", "The process ended before the trace was delivered.");
     this.#hasPrinted = wasPrinted;
-    this.#isClosed = true; // an `exit` listener that comes after ours may log
     const lost = this.stats.lost.exit - before;
     if (lost > 0 && !this.#options.onLoss) this.#print(`the process ended with ${lost} undelivered traces in memory.`);
   }
