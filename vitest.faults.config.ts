@@ -7,5 +7,6 @@ export default defineConfig({
     testTimeout: process.env["FAULTS"] === "long" ? 1_800_000 : 240_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
+    restoreMocks: true,
   },
 });
