@@ -2,6 +2,7 @@
 import { isObject, type JsonObject } from "../json.ts";
 import type { TraceInput, TraceMessage } from "../trace.ts";
 import { type CallEnding, toCallMessage, toTraceMessage } from "../transcript.ts";
+import { asideMessages } from "./asides.ts";
 import { type CapturedCall, parseJson } from "./call.ts";
 import { EventReader } from "./sse.ts";
 import { findTextRun, findTextSlot, type TextSlot } from "./text-runs.ts";
@@ -11,6 +12,8 @@ export interface Answer {
   readonly model?: unknown;
   readonly choices?: unknown;
   readonly usage?: unknown;
+  /** What is said beside the choices. */
+  readonly asides?: JsonObject | undefined;
   /** An error told in the body, also inside an HTTP 200. */
   readonly error?: unknown;
   /** What an API tells of an end that is no failure, and not the usual one either. */
@@ -29,13 +32,14 @@ export interface Conversation {
 }
 
 export function toTrace(call: CapturedCall, { request, asked, answered }: Conversation, answer: Answer): TraceInput {
-  const { choices, usage, unread } = answer;
+  const { choices, usage, asides = {}, unread } = answer;
   const ending = describeEnding(call, answer);
   const { requestText } = call;
   const messages = [
     // A request in no form of ours is said as it is.
     ...(asked.length === 0 && requestText ? [toTraceMessage({ role: "user", content: requestText })] : asked),
     ...answered,
+    ...asideMessages(asides, answered),
     ...(unread ? [toTraceMessage({ role: "assistant", content: unread })] : []),
     ...(ending ? [toCallMessage(ending)] : []),
   ];

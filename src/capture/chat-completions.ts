@@ -3,6 +3,7 @@ import { isObject, type JsonObject } from "../json.ts";
 import type { TraceInput, TraceMessage } from "../trace.ts";
 import { choiceMessages, toTraceMessage } from "../transcript.ts";
 import { type Answer, areChoices, isEventStream, readEvents, toTrace } from "./answer.ts";
+import { addAsides } from "./asides.ts";
 import { type CapturedCall, keptText, missing, parseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
 import { mergeDelta, type Pieces } from "./merge.ts";
@@ -32,16 +33,20 @@ function readJson(text: string): Answer {
   if (!body) return { unread: text };
   const { model, choices, usage, error } = body;
   const understood = areChoices(choices) || (error !== undefined && error !== null);
-  return { model, choices, usage, error, unread: understood ? "" : text };
+  if (!understood) return { model, choices, usage, error, unread: text };
+  return { model, choices, usage, error, asides: addAsides({}, body), unread: "" };
 }
 
 function readStream(call: CapturedCall): Answer {
   const choices: Pieces[] = [];
   let about: JsonObject = {};
+  let asides: JsonObject = {};
   const rest = readEvents(call, {
     joinsText: true,
     take(chunk, event) {
-      about = { ...about, ...readChunk(chunk, event, choices) };
+      const told = readChunk(chunk, event, choices);
+      about = { ...about, ...told };
+      if (told["error"] !== chunk) asides = addAsides(asides, chunk);
     },
     onGap() {
       for (const choice of choices)
@@ -49,7 +54,7 @@ function readStream(call: CapturedCall): Answer {
     },
   });
   const inOrder = choices.toSorted((a, b) => Number(a["index"]) - Number(b["index"])).map(finishChoice);
-  return { ...about, ...(inOrder.length > 0 ? { choices: inOrder } : {}), ...rest };
+  return { ...about, ...(inOrder.length > 0 ? { choices: inOrder } : {}), asides, ...rest };
 }
 
 /** Adds the chunk to the choices, and gives back what it says about the answer as a whole. */
@@ -58,11 +63,11 @@ function readChunk(chunk: JsonObject, event: string, choices: Pieces[]): JsonObj
   for (const [position, piece] of (Array.isArray(chunk["choices"]) ? chunk["choices"] : []).entries()) {
     if (isObject(piece)) addToChoice(choices, piece, position);
   }
-  const groqUsage = isObject(x_groq) ? x_groq["usage"] : undefined;
-  const failure = error ?? (event === "error" ? chunk : undefined);
+  const groq = isObject(x_groq) ? x_groq : {};
+  const failure = error ?? groq["error"] ?? (event === "error" ? chunk : undefined);
   return {
     ...(model ? { model } : {}),
-    ...(isObject(usage ?? groqUsage) ? { usage: usage ?? groqUsage } : {}),
+    ...(isObject(usage ?? groq["usage"]) ? { usage: usage ?? groq["usage"] } : {}),
     ...(failure === undefined || failure === null ? {} : { error: failure }),
   };
 }
@@ -74,11 +79,26 @@ function addToChoice(choices: Pieces[], piece: JsonObject, position: number) {
     choice = { index, delta: {} };
     choices.push(choice);
   }
-  const { text, ...values } = rest;
+  const { text, message, ...values } = rest;
   mergeDelta(choice, values, false);
+  if (isObject(message)) mergeDelta(choice, { message }, isPieceOfMessage(choice, piece, message));
+  else if (message !== undefined) mergeDelta(choice, { message }, false);
   if (text !== undefined) mergeDelta(choice, { text });
   if (isObject(delta)) mergeDelta(choice, { delta });
 }
+
+/**
+ * Some say `message` where others say `delta`. Beside or after deltas it is the message so far, and so it is where it
+ * begins with what was said until then.
+ */
+function isPieceOfMessage(choice: Pieces, { delta }: JsonObject, message: JsonObject): boolean {
+  if (isObject(delta) || Object.keys(asObject(choice["delta"])).length > 0) return false;
+  const { content: known = "" } = asObject(choice["message"]);
+  const { content = "" } = message;
+  return !(typeof content === "string" && typeof known === "string" && content.startsWith(known));
+}
+
+const asObject = (value: unknown): JsonObject => (isObject(value) ? value : {});
 
 /** Where the middle of a long answer is missing, its text says so. */
 function markFor(choice: Pieces, droppedBytes: number): JsonObject {
@@ -88,7 +108,18 @@ function markFor(choice: Pieces, droppedBytes: number): JsonObject {
 
 /** In the form of an answer that was not streamed. */
 function finishChoice({ index, delta, message, ...rest }: Pieces): JsonObject {
-  const streamed = isObject(delta) && Object.keys(delta).length > 0 ? delta : undefined;
-  const said = streamed ?? message ?? ("text" in rest ? undefined : {});
+  const streamed = asObject(delta);
+  const said = Object.keys(streamed).length > 0 ? withWhole(streamed, message) : (message ?? nothing(rest));
   return { index, ...(isObject(said) ? { message: { role: "assistant", ...said } } : {}), ...rest };
+}
+
+const nothing = (choice: JsonObject) => ("text" in choice ? undefined : {});
+
+/** A whole message that came beside or after the deltas may hold more than they do. */
+function withWhole(streamed: JsonObject, message: unknown): JsonObject {
+  const whole = asObject(message);
+  const { content } = streamed;
+  const isLonger =
+    typeof whole["content"] === "string" && typeof content === "string" && whole["content"].startsWith(content);
+  return { ...whole, ...streamed, ...(isLonger ? { content: whole["content"] } : {}) };
 }

@@ -6,6 +6,7 @@ import { isObject, type JsonObject } from "../json.ts";
 import type { TraceInput, TraceMessage } from "../trace.ts";
 import { toTraceMessage } from "../transcript.ts";
 import { type Answer, isEventStream, readEvents, toTrace } from "./answer.ts";
+import { addAsides } from "./asides.ts";
 import { type CapturedCall, keptText, parseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
 import { collectResponse } from "./response-events.ts";
@@ -20,7 +21,7 @@ export async function responseToTrace(call: CapturedCall): Promise<TraceInput> {
   const { input } = request ?? {};
   const { output } = answer;
   await describeMedia({ input, output });
-  const answered = Array.isArray(output) ? output.map(itemMessage) : [];
+  const answered = Array.isArray(output) ? output.map((item) => itemMessage(item, "assistant")) : [];
   return toTrace(call, { request, asked: requestMessages(request), answered }, answer);
 }
 
@@ -40,13 +41,14 @@ function requestMessages(request: JsonObject | undefined): TraceMessage[] {
 }
 
 function itemMessages(items: unknown): TraceMessage[] {
-  return Array.isArray(items) ? items.map(itemMessage) : [];
+  return Array.isArray(items) ? items.map((item) => itemMessage(item, "user")) : [];
 }
 
-/** Items without a role are the model's (reasoning, calls), but for what is handed back to it. */
-function itemMessage(item: unknown): TraceMessage {
+/** Items without a role are the model's (reasoning, calls), but for what is handed back to it; of no type, their side's. */
+function itemMessage(item: unknown, side: "user" | "assistant"): TraceMessage {
   const type = isObject(item) ? item["type"] : undefined;
-  const isHandedBack = typeof type !== "string" || /_output$|^mcp_approval_response$|^item_reference$/.test(type);
+  if (typeof type !== "string") return toTraceMessage(item, { speaker: side });
+  const isHandedBack = /_output$|^mcp_approval_response$|^item_reference$/.test(type);
   return toTraceMessage(item, { speaker: isHandedBack ? "user" : "assistant" });
 }
 
@@ -66,9 +68,20 @@ function readStream(call: CapturedCall): Reply {
 
 /** A `status` other than `completed` is told with the end of the call. */
 function readResponse(response: JsonObject): Omit<Reply, "unread"> {
-  const { model, usage, output, error, status, incomplete_details } = response;
+  const { model, usage, output_text, error, status, incomplete_details } = response;
+  const output =
+    hasItems(response["output"]) || !output_text ? response["output"] : [{ role: "assistant", content: output_text }];
   // Some gateways write "complete"; anything that is no word of an unusual end tells nothing.
   const isUnusual = typeof status === "string" && !/^complete|^failed$/.test(status);
   const remarks = isUnusual ? { status, ...(isObject(incomplete_details) ? { incomplete_details } : {}) } : undefined;
-  return { model, usage, output, error: error ?? (status === "failed" ? { status } : undefined), remarks };
+  const failure = error ?? (status === "failed" ? { status } : undefined);
+  return { model, usage, output, asides: asidesOf(response), error: failure, remarks };
+}
+
+const hasItems = (output: unknown) => Array.isArray(output) && output.length > 0;
+
+/** A response repeats its request; beside the output it says only what was found, and what filters found. */
+function asidesOf(response: JsonObject): JsonObject {
+  const found = Object.entries(response).filter(([key]) => /citation|search|filter|moderation/.test(key));
+  return addAsides({}, Object.fromEntries(found));
 }

@@ -1,5 +1,6 @@
 /** A plain assembly of streamed chat completions: slow, simple and independent of `src`. */
 import { isObject, type JsonObject, objectsIn } from "./json.ts";
+import { stringLeaves } from "./said.ts";
 
 export interface AssembledChoice {
   readonly index: number;
@@ -22,6 +23,8 @@ export interface AssembledStream {
   /** Where some providers put it instead: in `x_groq`, or in a choice. */
   readonly usageElsewhere: JsonObject | undefined;
   readonly models: readonly string[];
+  /** Everything said beside `choices`. */
+  readonly asides: readonly string[];
 }
 
 /** The JSON of every event, up to `[DONE]`. */
@@ -55,7 +58,22 @@ export function assembleStream(body: string): AssembledStream {
       .map(({ model }) => model)
       .filter((model) => typeof model === "string")
       .filter((model) => model !== ""),
+    asides: [...new Set(events.flatMap(asidesOf))],
   };
+}
+
+/** Names, and what is told elsewhere. */
+const NO_ASIDES =
+  /^(id|request_id|object|created|model|choices|usage.*|error|x_groq|system_fingerprint|service_tier|provider|obfuscation|p|stats|perf_metrics)$/;
+/** Cloudflare says every piece of the answer a second time there. */
+const PIECES = "response";
+
+/** The texts that a body, or an event, says beside its choices. */
+export function asidesOf(body: JsonObject): string[] {
+  const beside = Object.entries(body).filter(([key]) => !NO_ASIDES.test(key) && key !== PIECES);
+  return stringLeaves(beside.map(([, value]) => value))
+    .map(({ text }) => text)
+    .filter((text) => text !== "");
 }
 
 function withIndex(choice: JsonObject, position: number): JsonObject & { readonly index: number } {
@@ -63,7 +81,11 @@ function withIndex(choice: JsonObject, position: number): JsonObject & { readonl
 }
 
 function assembleChoice(index: number, told: readonly JsonObject[]): AssembledChoice {
-  const deltas = told.map(({ delta, message }) => (isObject(delta) ? delta : isObject(message) ? message : {}));
+  // A message that comes after deltas is not one more piece: it says again what they said.
+  const streamed = told.some(({ delta }) => isObject(delta) && Object.keys(delta).length > 0);
+  const deltas = told.map(({ delta, message }) => {
+    return isObject(delta) ? delta : isObject(message) && !streamed ? message : {};
+  });
   const pieces = collectPieces(deltas);
   const plain = deltas.map(({ content }) => content).filter((content) => typeof content === "string");
   return {
@@ -90,7 +112,8 @@ function otherValues(told: readonly JsonObject[]): Map<string, unknown[]> {
 }
 
 /** Fields whose pieces belong together; of all others (ids, names, types) each piece stands for itself. */
-const PROSE = /(^|\.)(content|text|thinking|reasoning|reasoning_content|refusal|arguments|summary|transcript|output)$/;
+const PROSE =
+  /(?<!annotations.*)(^|\.)(content|text|thinking|reasoning|reasoning_content|refusal|arguments|summary|transcript|output)$/;
 /** A spoken answer travels as base64 pieces; its transcript is what was said. */
 const MEDIA = "audio.data";
 

@@ -1,7 +1,7 @@
 /** Chat completions: how to replay one, what it says, and what must be stored of its answer. */
 import type OpenAI from "openai";
 import type { Api } from "./api.ts";
-import { type AssembledChoice, assembleStream } from "./assemble.ts";
+import { type AssembledChoice, asidesOf, assembleStream } from "./assemble.ts";
 import { listChoices } from "./contract.ts";
 import { differs, show } from "./findings.ts";
 import { isObject, type JsonObject, objectsIn } from "./json.ts";
@@ -27,7 +27,15 @@ function utterancesOf(recording: Recording): Utterance[] {
   const answered = answeredMessages(recording).map((message, i) =>
     toUtterance({ role: "assistant", ...message }, `choice ${i}`, "response"),
   );
-  return [...asked, ...answered];
+  const asides = asidesIn(recording);
+  const beside = toUtterance({ role: "assistant", asides }, "beside the choices", "response");
+  return [...asked, ...answered, ...(asides.length > 0 ? [beside] : [])];
+}
+
+function asidesIn(recording: Recording): readonly string[] {
+  if (isEventStream(recording)) return assembleStream(recording.response_body).asides;
+  const body = plainBody(recording.response_body);
+  return Array.isArray(body["choices"]) ? asidesOf(body) : []; // else the body is kept as it came
 }
 
 function answeredMessages(recording: Recording): JsonObject[] {
@@ -51,7 +59,9 @@ function plainBody(text: string): JsonObject {
 function isComplete(recording: Recording): boolean {
   if (!isEventStream(recording)) return objectsIn(plainBody(recording.response_body)["choices"]).length > 0;
   const { choices } = assembleStream(recording.response_body);
-  return choices.length > 0 && choices.every(({ finishReason }) => finishReason !== undefined);
+  return (
+    choices.length > 0 && choices.every(({ finishReason }) => finishReason !== undefined && finishReason !== "error")
+  );
 }
 
 /** JSON replies: `choices` and `usage` must be stored exactly as they came. */

@@ -5,13 +5,13 @@ import { parseEvents } from "./assemble.ts";
 import { differs } from "./findings.ts";
 import { isObject, type JsonObject, objectsIn } from "./json.ts";
 import { isEventStream, type Recording } from "./recordings.ts";
-import { toUtterance, type Utterance } from "./said.ts";
+import { stringLeaves, toUtterance, type Utterance } from "./said.ts";
 
 export const responses: Api = {
   // A recorded request may hold what the client's types do not know; the provider is sent it as it is.
   call: (client, { request }) =>
     client.responses.create(request as unknown as OpenAI.Responses.ResponseCreateParamsNonStreaming),
-  utterances: (recording) => [...asked(recording), ...said(answerOf(recording)["output"], "output")],
+  utterances: (recording) => [...asked(recording), ...answered(recording)],
   hasChoices: () => false, // this API has none
   isComplete: (recording) => /^complete/.test(String(answerOf(recording)["status"] ?? "complete")),
   checkAnswer(trace, recording) {
@@ -22,6 +22,16 @@ export const responses: Api = {
     ];
   },
 };
+
+function answered(recording: Recording): Utterance[] {
+  const { output, output_text, citations = [] } = answerOf(recording);
+  const beside = stringLeaves(citations).map(({ text }) => text);
+  return [
+    ...said(output, "output"),
+    ...(output_text && objectsIn(output).length === 0 ? said([{ output_text }], "output_text") : []),
+    ...(beside.length > 0 ? [toUtterance({ role: "assistant", beside }, "citations", "response")] : []),
+  ];
+}
 
 /** The response as it was at the end: in a stream, the last snapshot. */
 function answerOf(recording: Recording): JsonObject {
@@ -50,5 +60,6 @@ function said(items: unknown, where: string): Utterance[] {
 }
 
 function speakerOf({ type }: JsonObject): string {
-  return String(type).endsWith("_output") ? "tool" : "assistant";
+  // What a caller hands back, or points to.
+  return /_output$|^mcp_approval_response$|^item_reference$/.test(String(type)) ? "user" : "assistant";
 }

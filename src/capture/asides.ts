@@ -1,0 +1,43 @@
+/**
+ * What an answer says beside its choices: citations, search results, related questions, what filters found. The contract
+ * has no field for it, so it is said in a message of its own, which has no role, because it is none of the conversation.
+ */
+import { isObject, type JsonObject } from "../json.ts";
+import type { TraceMessage } from "../trace.ts";
+import { toTraceMessage } from "../transcript.ts";
+
+/** Names, what the trace holds elsewhere (`error` at the end of the call) and what it has no room for (measurements). */
+const NOT_SAID =
+  /^(?:id|request_id|object|created|model|choices|usage.*|error|system_fingerprint|service_tier|provider|x_groq|obfuscation|p|stats|.*metrics)$/;
+
+/** What was said beside the choices until now, and now. Streams tell it in pieces, or all of it again in every chunk. */
+export function addAsides(known: JsonObject, body: JsonObject): JsonObject {
+  // Parsed JSON has `__proto__` as a field like others, and so has what `fromEntries` makes.
+  const said = Object.entries(body).filter(([key, value]) => !NOT_SAID.test(key) && saysSomething(value));
+  return said.length > 0 ? (grown(known, Object.fromEntries(said)) as JsonObject) : known; // of two objects it makes one
+}
+
+/** The message that says them, but for what the answer says in the same words. */
+export function asideMessages(asides: JsonObject, answered: readonly TraceMessage[]): TraceMessage[] {
+  const words = new Set<unknown>(answered.map(({ content }) => content));
+  const said = Object.entries(asides).filter(([, value]) => !words.has(value));
+  return said.length > 0 ? [toTraceMessage(Object.fromEntries(said), { speaker: "assistant" })] : [];
+}
+
+/** A text somewhere: what holds only numbers is a measurement. */
+function saysSomething(value: unknown): boolean {
+  if (typeof value === "string") return value !== "";
+  return typeof value === "object" && value !== null && Object.values(value).some(saysSomething);
+}
+
+function grown(known: unknown, piece: unknown): unknown {
+  if (typeof known === "string" && typeof piece === "string") return piece.startsWith(known) ? piece : known + piece;
+  if (Array.isArray(known) && Array.isArray(piece)) {
+    const items = new Set(known.map((item) => JSON.stringify(item)));
+    return [...known, ...piece.filter((item) => !items.has(JSON.stringify(item)))];
+  }
+  if (!isObject(known) || !isObject(piece)) return saysSomething(known) && !saysSomething(piece) ? known : piece;
+  const fields = new Map(Object.entries(known));
+  for (const [key, value] of Object.entries(piece)) fields.set(key, grown(fields.get(key), value));
+  return Object.fromEntries(fields);
+}
