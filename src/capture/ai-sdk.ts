@@ -11,14 +11,31 @@ import type { TraceSink } from "../sink.ts";
 import type { CallEnding } from "../transcript.ts";
 import { partsToMessage, promptToMessages } from "./ai-sdk-messages.ts";
 import { collectParts, observeParts, type PartCollector, type SaidPart } from "./ai-sdk-parts.ts";
-import { logCall, type ModelCall, toEnding } from "./model-call.ts";
-import { abandonWhenCollected, closeCall, type OpenCall, openCall } from "./open-calls.ts";
+import { type CallControl, HEADER, readControl } from "./call-control.ts";
+import { isCaptured, logCall, type ModelCall, toEnding } from "./model-call.ts";
+import { abandonWhenCollected, closeCall, type OpenCall, openCall, touchCall } from "./open-calls.ts";
 import { resolveCaptureOptions } from "./options.ts";
+import { takeHeader } from "./request.ts";
 
 /** Options of {@link tracingMiddleware}. */
 export interface TracingMiddlewareOptions {
   /** Also trace calls that failed or were aborted before the model said anything. @default false */
   readonly captureErrors?: boolean | undefined;
+  /**
+   * Asked before every call that would be traced; `false` leaves it alone. It fails closed: when it throws, the call is
+   * made and not traced.
+   *
+   * @default every call
+   */
+  readonly shouldCapture?: ((call: ModelCallInfo) => boolean) | undefined;
+}
+
+/** What {@link TracingMiddlewareOptions.shouldCapture} decides by. */
+export interface ModelCallInfo {
+  readonly modelId: string;
+  readonly provider: string;
+  /** Prompt, tools, provider options and the rest, as the model is given them. */
+  readonly params: LanguageModelV4CallOptions;
 }
 
 /**
@@ -29,22 +46,54 @@ export interface TracingMiddlewareOptions {
  *
  * What the model gives back is passed on unchanged, part by part as it is read; nothing here throws into a call.
  *
+ * `traceHeaders` of the main entry name one call, sample it by its conversation, or leave it out: give them as `headers`
+ * of `generateText` and the like; the model does not see them.
+ *
  * @throws {TraceLoggerError} `invalid_option`
  * @example
  * const model = wrapLanguageModel({ model: openai("gpt-5"), middleware: tracingMiddleware(logger) });
  * await generateText({ model, prompt: "Hello" });
  */
 export function tracingMiddleware(sink: TraceSink, options: TracingMiddlewareOptions = {}): LanguageModelMiddleware {
-  const { captureErrors } = resolveCaptureOptions(sink, options);
+  const { captureErrors, shouldCapture } = resolveCaptureOptions(sink, options);
+  const startCall = (params: LanguageModelV4CallOptions, model: LanguageModelV4): Call | undefined => {
+    const control = controlOf(params);
+    const { modelId, provider } = model;
+    if (!isCaptured(control, shouldCapture, () => ({ modelId, provider, params }))) return undefined;
+    return { sink, control, captureErrors, params, model };
+  };
   return {
     specificationVersion: "v4",
-    wrapGenerate: ({ doGenerate, params, model }) => traceGenerate(doGenerate, { sink, captureErrors, params, model }),
-    wrapStream: ({ doStream, params, model }) => traceStream(doStream, { sink, captureErrors, params, model }),
+    transformParams: async ({ params }) => withoutControlHeader(params),
+    wrapGenerate: ({ doGenerate, params, model }) => {
+      const call = startCall(params, model);
+      return call ? traceGenerate(doGenerate, call) : doGenerate();
+    },
+    wrapStream: ({ doStream, params, model }) => {
+      const call = startCall(params, model);
+      return call ? traceStream(doStream, call) : doStream();
+    },
   };
+}
+
+/** Where the header's content is held: a copy of the parameters, as other middlewares make it, takes a symbol along. */
+const controlKey = Symbol.for("tracelogger.control");
+type ControlledParams = LanguageModelV4CallOptions & { readonly [controlKey]?: CallControl };
+
+function withoutControlHeader(params: ControlledParams): ControlledParams {
+  const found = takeHeader(params.headers, HEADER);
+  if (!found) return params;
+  const headers = found.others as Record<string, string | undefined>; // in the form in which they were given
+  return { ...params, headers, [controlKey]: readControl(found.value) };
+}
+
+function controlOf(params: ControlledParams): CallControl {
+  return params[controlKey] ?? {};
 }
 
 interface Call {
   readonly sink: TraceSink;
+  readonly control: CallControl;
   readonly captureErrors: boolean;
   readonly params: LanguageModelV4CallOptions;
   readonly model: LanguageModelV4;
@@ -55,7 +104,7 @@ async function traceGenerate(
   call: Call,
 ): Promise<LanguageModelV4GenerateResult> {
   const result = await orFailure(doGenerate, call);
-  logCall(call.sink, () =>
+  logCall(call.sink, call.control, () =>
     toModelCall(call, {
       content: result.content,
       finish: result,
@@ -82,7 +131,8 @@ async function orFailure<T>(start: () => PromiseLike<T>, call: Call): Promise<T>
     return await start();
   } catch (error) {
     if (call.captureErrors) {
-      logCall(call.sink, () => toModelCall(call, { content: [], ending: toEnding(error, call.params.abortSignal) }));
+      const ending = toEnding(error, call.params.abortSignal);
+      logCall(call.sink, call.control, () => toModelCall(call, { content: [], ending }));
     }
     throw error;
   }
@@ -102,6 +152,7 @@ class StreamingCall implements OpenCall {
   }
 
   onPart(part: Parameters<PartCollector["add"]>[0]): void {
+    touchCall(this);
     this.#parts.add(part);
   }
 
@@ -127,7 +178,8 @@ class StreamingCall implements OpenCall {
     closeCall(this);
     this.#call.params.abortSignal?.removeEventListener("abort", this.abandon);
     const { content, modelId, finish } = this.#parts;
-    logCall(this.#call.sink, () => toModelCall(this.#call, { content, modelId, finish, ending }));
+    const { sink, control } = this.#call;
+    logCall(sink, control, () => toModelCall(this.#call, { content, modelId, finish, ending }));
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * Control over one call: a header that the tracing fetch understands and takes away again. Every client has a way to
- * give one call headers of its own, whatever it is called and however many layers lie between it and `fetch`.
+ * give one call headers of its own, whatever it is called and however many layers lie between it and `fetch`. The AI
+ * SDK hands them to its middleware, too; in LangChain, where models have no headers in common, the same is metadata.
  */
 import { TraceLoggerError } from "../errors.ts";
 import { parseObject } from "./call.ts";
@@ -8,7 +9,10 @@ import { takeHeader } from "./request.ts";
 
 /** What can be said about the trace of one call. See {@link traceHeaders}. */
 export interface CallControl {
-  /** The trace's id. It must be unique among all traces of the fingerprint: another trace of that id is overwritten. */
+  /**
+   * The trace's id. It must be unique among all traces of the fingerprint: another trace of that id is overwritten. Not
+   * for what makes several calls of one (agents, tool loops); in the AI SDK and LangChain the further ones get `-2`, `-3`.
+   */
   readonly id?: string | undefined;
   /** The trace's `system_fingerprint`, before the logger's default. */
   readonly systemFingerprint?: string | undefined;
@@ -18,11 +22,12 @@ export interface CallControl {
   readonly off?: boolean | undefined;
 }
 
-const HEADER = "x-tracelogger";
+export const HEADER = "x-tracelogger";
 
 /**
- * Request headers that say how to trace one call. The tracing fetch removes them, so that they never reach the
- * provider; give them to clients that are traced, as any other would send them.
+ * Request headers that say how to trace one call. They are removed before it is made, so that they never reach the
+ * provider; give them to clients and models that are traced, as any other would send them. For LangChain they are
+ * metadata: `model.invoke(input, { metadata: traceHeaders({ … }) })`.
  *
  * @throws {TraceLoggerError} `invalid_option` for a text that is empty or no string, or an `off` that is no boolean.
  * @example
@@ -56,7 +61,7 @@ export function takeControl(args: FetchArguments): { readonly control: CallContr
 }
 
 /** Strings that are not empty, or nothing: `traceHeaders` has seen to it. */
-function readControl(value: unknown): CallControl {
+export function readControl(value: unknown): CallControl {
   try {
     return parseObject(decodeURIComponent(String(value))) ?? {};
   } catch {

@@ -4,10 +4,11 @@ import type { Generation, LLMResult } from "@langchain/core/outputs";
 import { TraceLoggerError } from "../errors.ts";
 import type { TraceSink } from "../sink.ts";
 import type { CallEnding } from "../transcript.ts";
+import { type CallControl, HEADER, readControl } from "./call-control.ts";
 import { generationMessage, toChatMessage } from "./langchain-messages.ts";
 import { SaidSoFar } from "./langchain-said.ts";
-import { type ChatMessage, type Choice, logCall, type ModelCall, toEnding } from "./model-call.ts";
-import { closeCall, type OpenCall, openCall } from "./open-calls.ts";
+import { type ChatMessage, type Choice, isCaptured, logCall, type ModelCall, toEnding } from "./model-call.ts";
+import { closeCall, type OpenCall, openCall, touchCall } from "./open-calls.ts";
 import { resolveCaptureOptions } from "./options.ts";
 
 /** Options of {@link tracingHandler}. */
@@ -15,10 +16,27 @@ export interface TracingHandlerOptions {
   /** Also trace calls that failed or were aborted before the model said anything. @default false */
   readonly captureErrors?: boolean | undefined;
   /**
+   * Asked before every call that would be traced; `false` leaves it alone. It fails closed: when it throws, the call is
+   * made and not traced.
+   *
+   * @default every call
+   */
+  readonly shouldCapture?: ((call: RunInfo) => boolean) | undefined;
+  /**
    * How many calls may be under way at once. LangChain never tells the end of a stream that its reader broke out of;
-   * beyond this number the oldest call is taken for such a one and traced as aborted. @default 1_000
+   * beyond this number the oldest call is taken for such a one and traced as aborted. So is, when another call begins,
+   * one of which nothing was heard for an hour. @default 1_000
    */
   readonly maxOpenCalls?: number | undefined;
+}
+
+/** What {@link TracingHandlerOptions.shouldCapture} decides by. */
+export interface RunInfo {
+  readonly model: string;
+  /** What is said to the model; texts, where it is a completion model. */
+  readonly messages: readonly (BaseMessage | string)[];
+  readonly tags: readonly string[];
+  readonly metadata: Readonly<Record<string, unknown>>;
 }
 
 /** What LangChain takes in `callbacks`. */
@@ -36,6 +54,9 @@ export interface TracingHandler extends CallbackHandlerMethods {
  * A callback handler for LangChain's models: every call of a model becomes a trace, each step of an agent and each
  * input of a batch its own. Pass it wherever LangChain takes `callbacks`: to a model, to `invoke`, to a chain.
  *
+ * `traceHeaders` of the main entry name one call, sample it by its conversation, or leave it out: give them as `metadata`
+ * (`model.invoke(input, { metadata: traceHeaders({ off: true }) })`), which LangChain keeps from the provider.
+ *
  * LangChain runs no callbacks for its newer `streamEvents` (without `version`); use `tracingFetch` there.
  *
  * @throws {TraceLoggerError} `invalid_option`
@@ -43,24 +64,27 @@ export interface TracingHandler extends CallbackHandlerMethods {
  * const model = new ChatOpenAI({ model: "gpt-5", callbacks: [tracingHandler(logger)] });
  */
 export function tracingHandler(sink: TraceSink, options: TracingHandlerOptions = {}): TracingHandler {
-  const { captureErrors } = resolveCaptureOptions(sink, options);
+  const { captureErrors, shouldCapture } = resolveCaptureOptions(sink, options);
   const { maxOpenCalls = 1_000 } = options;
   if (!Number.isSafeInteger(maxOpenCalls) || maxOpenCalls < 1) {
     const message = `Invalid option \`maxOpenCalls\`: expected a whole number above 0, got ${String(maxOpenCalls)}.`;
     throw new TraceLoggerError(message, { code: "invalid_option" });
   }
   const runs = new Map<string, Run>();
-  const start = (runId: string, input: RunInput): void => {
+  const start = (runId: string, input: RunInput, { tags = [], metadata = {} }: RunLabels): void => {
     if (runs.has(runId)) return; // the same handler twice, in the model's callbacks and in the call's
-    runs.set(runId, new Run(input, { sink, captureErrors, onEnd: () => runs.delete(runId) }));
+    const control = HEADER in metadata ? readControl(metadata[HEADER]) : {};
+    const { model, messages } = input;
+    if (!isCaptured(control, shouldCapture, () => ({ model, messages, tags, metadata }))) return;
+    runs.set(runId, new Run(input, { sink, control, captureErrors, onEnd: () => runs.delete(runId) }));
     if (runs.size > maxOpenCalls) runs.values().next().value?.abandon();
   };
   return {
     awaitHandlers: true,
-    handleChatModelStart: (llm, messages, runId, _parent, extra, _tags, metadata) =>
-      start(runId, { messages: messages.flat(), ...describeCall(llm, extra, metadata) }),
-    handleLLMStart: (llm, prompts, runId, _parent, extra, _tags, metadata) =>
-      start(runId, { messages: prompts, ...describeCall(llm, extra, metadata) }),
+    handleChatModelStart: (llm, messages, runId, _parent, extra, tags, metadata) =>
+      start(runId, { messages: messages.flat(), ...describeCall(llm, extra, metadata) }, { tags, metadata }),
+    handleLLMStart: (llm, prompts, runId, _parent, extra, tags, metadata) =>
+      start(runId, { messages: prompts, ...describeCall(llm, extra, metadata) }, { tags, metadata }),
     handleLLMNewToken: (token, { completion }, runId, _parent, _tags, fields) =>
       runs.get(runId)?.said(completion).add(token, chunkMessage(fields?.chunk)),
     handleLLMEnd: (result, runId) => runs.get(runId)?.complete(result),
@@ -77,8 +101,14 @@ interface RunInput {
   readonly signal: AbortSignal | undefined;
 }
 
+interface RunLabels {
+  readonly tags: readonly string[] | undefined;
+  readonly metadata: Fields | undefined;
+}
+
 interface RunContext {
   readonly sink: TraceSink;
+  readonly control: CallControl;
   readonly captureErrors: boolean;
   onEnd(): void;
 }
@@ -98,6 +128,7 @@ class Run implements OpenCall {
 
   /** What the n-th completion has said so far. */
   said(completion: number): SaidSoFar {
+    touchCall(this);
     const said = this.#said.get(completion) ?? new SaidSoFar();
     this.#said.set(completion, said);
     return said;
@@ -142,7 +173,7 @@ class Run implements OpenCall {
   #endWith(build: () => ModelCall): void {
     if (this.#isOver) return;
     this.#close();
-    logCall(this.#context.sink, build);
+    logCall(this.#context.sink, this.#context.control, build);
   }
 
   #close(): void {

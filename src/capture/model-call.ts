@@ -2,6 +2,8 @@
 import { defer, type TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import { type CallEnding, choiceMessages, toCallMessage, toTraceMessage } from "../transcript.ts";
+import type { CallControl } from "./call-control.ts";
+import { markTrace } from "./mark-trace.ts";
 import { describeMedia } from "./media.ts";
 
 /** An OpenAI-style message, open-ended. */
@@ -22,11 +24,12 @@ export interface ModelCall {
 }
 
 /** Build the trace of a call off the caller's path and hand it to the sink. Never throws into the call. */
-export function logCall(sink: TraceSink, build: () => ModelCall): void {
+export function logCall(sink: TraceSink, control: CallControl, build: () => ModelCall): void {
   const deliver = async () => {
-    const trace = await toTrace(build());
+    const trace = markTrace(await toTrace(build()), control, sink);
     // Not awaited: a receipt may take as long as the endpoint does.
-    void Promise.resolve(sink.logTrace(trace, { truncate: true })).catch(() => {});
+    const options = { sampleKey: control.sampleKey, truncate: true };
+    void Promise.resolve(sink.logTrace(trace, options)).catch(() => {});
   };
   try {
     defer(sink, () => deliver().catch(() => {}));
@@ -68,6 +71,19 @@ function toBase64(bytes: Uint8Array): string {
     binary += String.fromCharCode(...bytes.subarray(start, start + 8192));
   }
   return btoa(binary);
+}
+
+/** Is this call traced? It fails closed: when `shouldCapture` throws, the call is made and not traced. */
+export function isCaptured<Call>(
+  { off }: CallControl,
+  shouldCapture: ((call: Call) => boolean) | undefined,
+  describe: () => Call,
+): boolean {
+  try {
+    return !off && (!shouldCapture || Boolean(shouldCapture(describe())));
+  } catch {
+    return false;
+  }
 }
 
 /** The ending that an error means: aborted when the caller's signal or the error itself says so, else failed. */

@@ -2,8 +2,8 @@ import { TraceLoggerError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
 import type { TraceSink } from "../sink.ts";
 
-/** How `wrapOpenAI` and `tracingFetch` capture. */
-export interface CaptureOptions {
+/** How `wrapOpenAI` and `tracingFetch` capture. `Call` is what `shouldCapture` decides by. */
+export interface CaptureOptions<Call = CallInfo> {
   /**
    * Trace calls that failed at once, too (an error status, no connection, aborted before an answer): the request, and a
    * closing message that says how it failed. Calls that failed midway are always traced.
@@ -33,7 +33,7 @@ export interface CaptureOptions {
    *
    * @default every call
    */
-  readonly shouldCapture?: ((call: CallInfo) => boolean) | undefined;
+  readonly shouldCapture?: ((call: Call) => boolean) | undefined;
 }
 
 /** What {@link CaptureOptions.shouldCapture} decides by. */
@@ -44,14 +44,17 @@ export interface CallInfo {
 }
 
 /** Options with their defaults. */
-export type ResolvedCaptureOptions = Required<CaptureOptions> & {
+export type ResolvedCaptureOptions<Call = CallInfo> = Required<CaptureOptions<Call>> & {
   readonly captureErrors: boolean;
   readonly includeUsage: boolean;
   readonly maxResponseBytes: number;
 };
 
 /** @throws {TraceLoggerError} `invalid_option`: which one, what was expected, what came. */
-export function resolveCaptureOptions(sink: TraceSink, options: CaptureOptions = {}): ResolvedCaptureOptions {
+export function resolveCaptureOptions<Call = CallInfo>(
+  sink: TraceSink,
+  options: CaptureOptions<Call> = {},
+): ResolvedCaptureOptions<Call> {
   const { captureErrors = false, includeUsage = false, maxResponseBytes = 2 ** 26, shouldCapture } = options;
   check(
     "sink",

@@ -1,0 +1,33 @@
+/** What a caller said about the trace of a call (`traceHeaders`), written into it. */
+import type { TraceSink } from "../sink.ts";
+import type { TraceInput } from "../trace.ts";
+import type { CallControl } from "./call-control.ts";
+
+const MAX_KNOWN_IDS = 1_000;
+/** How often an id was used lately. A sink's own: two sinks may be told of the same call. */
+const usedIds = new WeakMap<TraceSink, Map<string, number>>();
+
+/**
+ * The trace with its id and fingerprint. One call of a framework may be many of the model (steps, an agent, a batch):
+ * they would all have the one id, and each overwrite the one before. So the second gets `-2`, and so on.
+ */
+export function markTrace(trace: TraceInput, { id, systemFingerprint }: CallControl, sink: TraceSink): TraceInput {
+  return {
+    ...trace,
+    ...(id && { id: uniqueId(id, sink) }),
+    ...(systemFingerprint && { system_fingerprint: systemFingerprint }),
+  };
+}
+
+function uniqueId(id: string, sink: TraceSink): string {
+  const used = usedIds.get(sink) ?? new Map<string, number>();
+  usedIds.set(sink, used);
+  const times = (used.get(id) ?? 0) + 1;
+  used.delete(id); // and to the end: what is forgotten is what was not used for longest
+  used.set(id, times);
+  for (const oldest of used.keys()) {
+    if (used.size <= MAX_KNOWN_IDS) break;
+    used.delete(oldest);
+  }
+  return times === 1 ? id : `${id}-${times}`;
+}
