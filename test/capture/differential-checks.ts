@@ -54,7 +54,7 @@ export async function drain<T>(stream: AsyncIterable<T>): Promise<T[]> {
   return items;
 }
 
-async function describeResponse(response: Response) {
+export async function describeResponse(response: Response) {
   const { url, redirected, type, status, statusText, ok, bodyUsed, headers } = response;
   const isResponse = response instanceof Response;
   const prototype = Object.getPrototypeOf(response)?.constructor?.name;
@@ -104,7 +104,7 @@ const lookTool = (ran: string[]) => ({
   },
 });
 
-export const checks: readonly Check[] = [
+export const chatChecks: readonly Check[] = [
   { name: "an answer", replies: [hello], use: (client) => client.chat.completions.create(ask) },
   {
     name: "two choices",

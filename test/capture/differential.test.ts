@@ -14,6 +14,7 @@ const openai4 = (settings: object) => new OpenAI4(settings) as unknown as OpenAI
 differentialSuite("openai 4", openai4, {
   withOptions: "openai 4 has none",
   "asResponse, body read into one's own buffer": "the body is a Node stream there, which has no reader",
+  "the headers, which cannot be changed": "node-fetch's own know no getSetCookie",
 });
 // The other door of openai 4: a fetch of one's own choice, whose bodies are web streams.
 differentialSuite("openai 4 with the global fetch", (settings) => openai4({ fetch, ...settings }), {
