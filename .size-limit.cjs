@@ -14,6 +14,7 @@ const withoutLoadedOnDemand = (config) => ({
     "completions",
     "responses",
     "include-usage",
+    "condense",
   ].map((name) => `./${name}-*`),
 });
 
@@ -25,5 +26,5 @@ module.exports = [
     limit: "25 kB",
     modifyEsbuildConfig: withoutLoadedOnDemand,
   },
-  { name: "all of it, with what is loaded on demand", path: "dist/index.js", gzip: true, limit: "43 kB" },
+  { name: "all of it, with what is loaded on demand", path: "dist/index.js", gzip: true, limit: "44 kB" },
 ];

@@ -70,11 +70,6 @@ function describeEnding({ ending, status, droppedBytes }: CapturedCall, answer: 
   return Object.keys(facts).length > 0 ? { ended: "complete", ...facts } : undefined;
 }
 
-/** By its form, not by its content type: errors come as JSON in event streams, and some servers name no type at all. */
-export function isEventStream(text: string): boolean {
-  return /^\s*(?:data|event|id|retry)?:/.test(text);
-}
-
 export interface EventTaker {
   take(chunk: JsonObject, event: string): void;
   /** Called where the middle of a long response was not kept. */

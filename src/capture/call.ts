@@ -30,6 +30,11 @@ export function parseObject(text: string | undefined): JsonObject | undefined {
   return isObject(value) ? value : undefined;
 }
 
+/** By its form, not by its content type: errors come as JSON in event streams, and some servers name no type at all. */
+export function isEventStream(text: string): boolean {
+  return /^\s*(?:data|event|id|retry)?:/.test(text);
+}
+
 /** The response as far as it was kept, with a mark where something is missing. */
 export function keptText({ responseText, tailText, droppedBytes }: CapturedCall): string {
   return droppedBytes > 0 ? `${responseText}${missing(droppedBytes)}${tailText}` : responseText;

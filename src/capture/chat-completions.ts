@@ -2,9 +2,9 @@
 import { isObject, type JsonObject } from "../json.ts";
 import type { TraceInput, TraceMessage } from "../trace.ts";
 import { choiceMessages, toTraceMessage } from "../transcript.ts";
-import { type Answer, areChoices, isEventStream, readEvents, toTrace } from "./answer.ts";
+import { type Answer, areChoices, readEvents, toTrace } from "./answer.ts";
 import { addAsides } from "./asides.ts";
-import { type CapturedCall, keptText, missing, parseObject } from "./call.ts";
+import { type CapturedCall, isEventStream, keptText, missing, parseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
 import { mergeDelta, type Pieces } from "./merge.ts";
 

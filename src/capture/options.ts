@@ -22,9 +22,10 @@ export interface CaptureOptions<Call = CallInfo> {
   readonly includeUsage?: boolean | undefined;
   /**
    * How many bytes of one response to keep while it passes: half of them from its head, half from its tail. What lies
-   * between is left out of the trace, which says so.
+   * between is left out of the trace, which says so. Of a long stream, events that only add text are counted as one: a
+   * streamed answer is some thirty times as long as its text.
    *
-   * @default 67_108_864 (64 MiB; a streamed answer is some thirty times as long as its text)
+   * @default 6_000_000 of a stream, which is as much as a trace may hold; 67_108_864 (64 MiB) of what is not streamed
    */
   readonly maxResponseBytes?: number | undefined;
   /**
@@ -47,7 +48,7 @@ export interface CallInfo {
 export type ResolvedCaptureOptions<Call = CallInfo> = Required<CaptureOptions<Call>> & {
   readonly captureErrors: boolean;
   readonly includeUsage: boolean;
-  readonly maxResponseBytes: number;
+  readonly maxResponseBytes: number | undefined;
 };
 
 /** @throws {TraceLoggerError} `invalid_option`: which one, what was expected, what came. */
@@ -55,7 +56,7 @@ export function resolveCaptureOptions<Call = CallInfo>(
   sink: TraceSink,
   options: CaptureOptions<Call> = {},
 ): ResolvedCaptureOptions<Call> {
-  const { captureErrors = false, includeUsage = false, maxResponseBytes = 2 ** 26, shouldCapture } = options;
+  const { captureErrors = false, includeUsage = false, maxResponseBytes, shouldCapture } = options;
   check(
     "sink",
     "an object with a `logTrace` method, such as a TraceLogger",
@@ -64,8 +65,8 @@ export function resolveCaptureOptions<Call = CallInfo>(
   );
   check("captureErrors", "true or false", captureErrors, typeof captureErrors === "boolean");
   check("includeUsage", "true or false", includeUsage, typeof includeUsage === "boolean");
-  const wholeNumber = Number.isSafeInteger(maxResponseBytes) && maxResponseBytes >= 0;
-  check("maxResponseBytes", "a whole number of bytes", maxResponseBytes, wholeNumber);
+  const isBytes = maxResponseBytes === undefined || (Number.isSafeInteger(maxResponseBytes) && maxResponseBytes >= 0);
+  check("maxResponseBytes", "a whole number of bytes", maxResponseBytes, isBytes);
   check(
     "shouldCapture",
     "a function",

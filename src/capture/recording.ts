@@ -1,4 +1,5 @@
 /** What is kept of a body that passes by: its first bytes and its last ones, and how it ended. */
+import { isEventStream } from "./call.ts";
 
 /** How a body ended: read to its end, given up by its reader, or broken. */
 export type BodyEnding =
@@ -17,8 +18,8 @@ export interface ObservedBody {
 }
 
 export interface ObserveOptions {
-  /** How many bytes to keep: the first ones and the last ones, half and half. */
-  readonly maxBytes: number;
+  /** How many bytes to keep: the first ones and the last ones, half and half. @default see {@link maxBytesOf} */
+  readonly maxBytes: number | undefined;
   /** Called once. Never, when nobody reads the body to an end. */
   readonly onEnd: (body: ObservedBody) => void;
 }
@@ -30,26 +31,97 @@ export interface Recording {
   end(ending: BodyEnding): void;
 }
 
+/** What is looked at together: less is not worth it, and of more the reader would notice. */
+const BLOCK_BYTES = 2 ** 20;
+
+/** Of a stream, its events joined, as much as a trace may hold; what is no stream its reader holds whole, too. */
+const maxBytesOf = (isStream: boolean) => (isStream ? 6_000_000 : 2 ** 26);
+
 export function startRecording({ maxBytes, onEnd }: ObserveOptions): Recording {
-  const maxTailBytes = Math.floor(maxBytes / 2);
-  const head = keepFirst(maxBytes - maxTailBytes);
-  const tail = keepLast(maxTailBytes);
+  let fresh = keepFirst(BLOCK_BYTES);
+  let long: ReturnType<typeof keepLong> | undefined;
   let ended = false;
   return {
     add(chunk) {
       if (ended) return;
-      const rest = head.add(chunk);
-      if (rest) tail.add(rest);
+      for (let rest = fresh.add(chunk); rest; rest = fresh.add(rest)) {
+        const block = fresh.end();
+        long ??= keepLong(block, maxBytes);
+        fresh = keepFirst(BLOCK_BYTES);
+        // Half an event goes before the one that comes.
+        for (const half of long.add(block)) fresh.add(half);
+      }
     },
     end(ending) {
       if (ended) return;
       ended = true;
-      const chunks = head.end();
-      const { droppedBytes, kept } = tail.end();
-      const isWhole = droppedBytes === 0;
-      onEnd({ chunks: isWhole ? [...chunks, ...kept] : chunks, droppedBytes, tail: isWhole ? [] : kept, ending });
+      const block = fresh.end();
+      const isShort = !long && sizeOf(block) <= (maxBytes ?? BLOCK_BYTES);
+      onEnd({ ...(isShort ? whole(block) : (long ?? keepLong(block, maxBytes)).end(block)), ending });
     },
   };
+}
+
+type Kept = Omit<ObservedBody, "ending">;
+
+const whole = (chunks: readonly Uint8Array[]): Kept => ({ chunks, droppedBytes: 0, tail: [] });
+
+const sizeOf = (chunks: readonly Uint8Array[]) => chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
+
+let condense: typeof import("./condense.ts").condense | undefined;
+
+/** A body of many blocks: its head and its tail. */
+function keepLong([first = NOTHING]: readonly Uint8Array[], limit: number | undefined) {
+  const isStream = isEventStream(new TextDecoder().decode(first.subarray(0, 100)));
+  const maxBytes = limit ?? maxBytesOf(isStream);
+  const maxTailBytes = Math.floor(maxBytes / 2);
+  const head = keepFirst(maxBytes - maxTailBytes);
+  const tail = keepLast(maxTailBytes);
+  const keep = (chunk: Uint8Array) => {
+    const rest = head.add(chunk);
+    if (rest) tail.add(rest);
+  };
+  return {
+    /** Gives back what belongs before the next block. */
+    add(block: readonly Uint8Array[]): readonly Uint8Array[] {
+      if (isStream && condense) {
+        const [events = NOTHING, half = NOTHING] = condense(concat(block));
+        keep(events);
+        // Of an event that is longer than a block there is no whole one to wait for.
+        if (half.byteLength < BLOCK_BYTES / 2) return [half];
+        keep(half);
+        return [];
+      }
+      if (isStream) loadCondense();
+      for (const chunk of block) keep(chunk);
+      return [];
+    },
+    end(block: readonly Uint8Array[]): Kept {
+      for (const chunk of block) keep(chunk);
+      const chunks = head.end();
+      const { droppedBytes, kept } = tail.end();
+      return droppedBytes === 0 ? whole([...chunks, ...kept]) : { chunks, droppedBytes, tail: kept };
+    },
+  };
+}
+
+function loadCondense() {
+  import("./condense.ts").then(
+    (loaded) => {
+      condense = loaded.condense;
+    },
+    () => {}, // then it stays as long as it is
+  );
+}
+
+function concat(chunks: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(sizeOf(chunks));
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return all;
 }
 
 const NOTHING = new Uint8Array();

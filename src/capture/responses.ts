@@ -5,9 +5,9 @@
 import { isObject, type JsonObject } from "../json.ts";
 import type { TraceInput, TraceMessage } from "../trace.ts";
 import { toTraceMessage } from "../transcript.ts";
-import { type Answer, isEventStream, readEvents, toTrace } from "./answer.ts";
+import { type Answer, readEvents, toTrace } from "./answer.ts";
 import { addAsides } from "./asides.ts";
-import { type CapturedCall, keptText, parseObject } from "./call.ts";
+import { type CapturedCall, isEventStream, keptText, parseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
 import { collectResponse } from "./response-events.ts";
 

@@ -374,7 +374,7 @@ describe("bodies that bend the format", () => {
   test("12 MB of text, and lone surrogates", async () => {
     const content = `${"long ".repeat(2_400_000)}\ud800 end`;
     server.script(json(completion({ content })), sse(chunk({ content })));
-    const { client, sink } = traced();
+    const { client, sink } = traced({ maxResponseBytes: 2 ** 26 });
     await client.chat.completions.create(ask);
     await stream(client);
     const traces = await sink.settle(2);

@@ -77,7 +77,8 @@ describe.each(clients)("%s, wrapped", (_, makeClient) => {
     const { reply, progress } = flood(total);
     server.script(reply);
     const sink = collectingSink();
-    const stream = await wrapOpenAI(makeClient(), sink).chat.completions.create({ ...ask, stream: true });
+    const client = wrapOpenAI(makeClient(), sink, { maxResponseBytes: 2 * total });
+    const stream = await client.chat.completions.create({ ...ask, stream: true });
     const reader = stream[Symbol.asyncIterator]();
     let said = (await reader.next()).value?.choices[0]?.delta.content?.length ?? 0;
     await standstill(progress);
@@ -102,7 +103,8 @@ describe.each(clients)("%s, wrapped", (_, makeClient) => {
     const total = 48 * MiB;
     server.script(flood(total).reply);
     const sink = collectingSink();
-    const stream = await wrapOpenAI(makeClient(), sink).chat.completions.create({ ...ask, stream: true });
+    const client = wrapOpenAI(makeClient(), sink, { maxResponseBytes: total });
+    const stream = await client.chat.completions.create({ ...ask, stream: true });
     await expectGrowthBelow(1.3 * 0.75 * total, stream, total);
     await sink.settle();
   });

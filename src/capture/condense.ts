@@ -1,0 +1,49 @@
+/**
+ * A long event stream, made shorter while it passes: events that are alike but for the text they add become one (see
+ * text-runs.ts). What is said stays, as a thirtieth of its bytes or so; what is read of it in the end is the same.
+ * Loaded when the first response is long.
+ */
+import { parseObject } from "./call.ts";
+import { EventReader } from "./sse.ts";
+import { findTextRun, findTextSlot, type TextSlot } from "./text-runs.ts";
+
+/** The same events in fewer bytes. The last one may be half an event: it stays as it is. */
+export function condense(bytes: Uint8Array): readonly Uint8Array[] {
+  const end = endOfEvents(bytes);
+  // A byte order mark is text here: it is not where the stream begins.
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(0, end));
+  return [new TextEncoder().encode(joinRuns(text)), bytes.subarray(end)];
+}
+
+function joinRuns(text: string): string {
+  const kept: string[] = [];
+  const reader = new EventReader(text);
+  let slot: TextSlot | undefined;
+  for (;;) {
+    const start = reader.position;
+    const run = slot && findTextRun(slot, reader.text, start);
+    if (run) {
+      reader.position = run.end;
+      kept.push(run.joined);
+      continue;
+    }
+    const found = reader.next();
+    const event = reader.text.slice(start, reader.position);
+    kept.push(event);
+    if (!found) return kept.join("");
+    const chunk = parseObject(found.data);
+    slot = (chunk && findTextSlot(event, chunk)) ?? slot;
+  }
+}
+
+const [LF, CR] = [10, 13];
+
+/** Behind the last empty line, whichever way lines end. */
+function endOfEvents(bytes: Uint8Array): number {
+  for (let at = bytes.length - 1; at > 0; at--) {
+    const [before, last] = [bytes[at - 1], bytes[at]];
+    const isEmptyLine = last === before && (last === LF || last === CR);
+    if (isEmptyLine || (last === LF && before === CR && bytes[at - 2] === LF)) return at + 1;
+  }
+  return 0;
+}
