@@ -73,7 +73,8 @@ function continues(item: Pieces, piece: Pieces): boolean {
   if (begins(item, piece)) return false;
   if (piece["index"] !== undefined && piece["index"] !== null) return item["index"] === piece["index"];
   // No index: only pieces of tool calls are continued; a list of anything else is a list of whole items.
-  return "function" in piece && (piece["id"] ? item["id"] === piece["id"] : !nameOf(piece));
+  if (!("function" in piece)) return false;
+  return piece["id"] ? item["id"] === piece["id"] : !nameOf(piece) || nameOf(piece) === nameOf(item);
 }
 
 /** Another tool call under the same index: a new id with a name, or without ids a name after arguments that are whole. */
@@ -83,11 +84,12 @@ function begins(item: Pieces, piece: Pieces): boolean {
   return Boolean(nameOf(item)) && isWholeJson(argumentsOf(item));
 }
 
-/** A part of text (or thinking) without an index goes on in the part before it, when that is of the same kind. */
+/** A part of text (or thinking) without an index goes on in the part before it: one of its kind that is not closed. */
 function goesOn(item: Pieces, piece: Pieces): boolean {
-  const isText = "text" in piece || "thinking" in piece;
+  const isText = "text" in piece || "thinking" in piece || "summary" in piece;
   const isBare = [item, piece].every(({ id, index }) => id === undefined && index === undefined);
-  return isText && isBare && item["type"] !== undefined && item["type"] === piece["type"];
+  const isClosed = item["closed"] === true || Boolean(item["signature"] && (piece["thinking"] || piece["text"]));
+  return isText && isBare && !isClosed && item["type"] !== undefined && item["type"] === piece["type"];
 }
 
 function nameOf({ function: called }: Pieces): unknown {

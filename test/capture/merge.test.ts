@@ -1,14 +1,10 @@
-/**
- * What merge.ts does not get right yet: each of these fails, and is marked so. Once one is mended, vitest says so, and it
- * becomes an ordinary test.
- */
 import { expect, test } from "vitest";
 import { mergeDelta } from "../../src/capture/merge.ts";
 import type { JsonObject } from "../../src/json.ts";
 
 const merged = (...deltas: JsonObject[]) => deltas.reduce((whole, delta) => mergeDelta(whole, delta), {});
 
-test.fails("Databricks: summaries of reasoning in a content list are one text", () => {
+test("Databricks: summaries of reasoning in a content list are one text", () => {
   const piece = (text: string, signature = "") => {
     return { content: [{ type: "reasoning", summary: [{ type: "summary_text", text, signature }] }] };
   };
@@ -20,12 +16,12 @@ test.fails("Databricks: summaries of reasoning in a content list are one text", 
   });
 });
 
-test.fails("a name repeated with every fragment, without index and id, is one call", () => {
+test("a name repeated with every fragment, without index and id, is one call", () => {
   const piece = (text: string) => ({ tool_calls: [{ type: "function", function: { name: "look", arguments: text } }] });
   expect(merged(piece('{"at":'), piece('"it"}'))).toEqual(piece('{"at":"it"}'));
 });
 
-test.fails("a thinking part that was closed, or signed, does not go on: the next one is another", () => {
+test("a thinking part that was closed, or signed, does not go on: the next one is another", () => {
   const signed = { type: "thinking", thinking: "First.", signature: "Eq1" };
   const next = { type: "thinking", thinking: "Second.", signature: "Eq2" };
   expect(merged({ thinking_blocks: [signed] }, { thinking_blocks: [next] })).toEqual({
