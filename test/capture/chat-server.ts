@@ -38,6 +38,7 @@ export async function startChatServer(): Promise<ChatServer> {
     requests.push(seen);
     await replies[Math.min(requests.length, replies.length) - 1]?.(response, seen);
   });
+  server.keepAliveTimeout = 60_000; // a busy machine pauses for longer than the usual 5 s, and then calls meet a reset
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo; // a TCP server has no other kind of address
   return {

@@ -33,6 +33,7 @@ export async function startReplayServer(recordings: readonly Recording[]): Promi
     if (reply === undefined) response.writeHead(404).end();
     else await send(reply, response);
   });
+  server.keepAliveTimeout = 60_000; // a busy machine pauses for longer than the usual 5 s, and then calls meet a reset
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo; // a TCP server that listens has one
