@@ -144,9 +144,10 @@ export class Ledger {
         if (!close()) return;
         ticket.onEnd?.();
         this.#lost[loss.reason]++;
+        // First those who watch: `onLoss` is the host's, and may begin a flush, whose watch must not count this one.
+        this.#tell(place, "lost");
         this.#hooks.onLoss({ ...loss, trace: trace() });
         settled({ status: "lost", ...loss });
-        this.#tell(place, "lost");
       },
       spool: (id) => {
         if (!close()) return;
