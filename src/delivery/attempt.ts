@@ -33,7 +33,7 @@ export function createAttempt(options: AttemptOptions): Attempt {
   const post: Post = async (body, more, { signal, judge }) => {
     const deadline = withDeadline(signal, options.timeoutMs);
     try {
-      const response = await ky.post(options.endpoint, {
+      const exchange = ky.post(options.endpoint, {
         body,
         headers: { ...headers, ...more },
         signal: deadline.signal,
@@ -43,8 +43,8 @@ export function createAttempt(options: AttemptOptions): Attempt {
         redirect: "manual",
         ...(options.fetch ? { fetch: options.fetch } : {}),
       });
-      // Raced, since not every `fetch` ends a body that is being read when its signal aborts.
-      return judge(await Promise.race([readAnswer(response), deadline.aborted]), Date.now());
+      // Raced, since not every `fetch` heeds its signal, least of all while a body is being read.
+      return judge(await Promise.race([exchange.then(readAnswer), deadline.aborted]), Date.now());
     } catch (cause) {
       return verdictOfFailure(cause, deadline.passed());
     } finally {
