@@ -29,6 +29,8 @@ const CLOSE_TIMEOUT_MS = 8_000;
 const NATURAL_END_TIMEOUT_MS = 30_000;
 /** `ready` waits while the queue is fuller than this share of its limits. */
 const READY_BELOW = 0.75;
+/** An `onLoss` that logs what it is told of, which is lost again, and so on: from here on it is not told any more. */
+const MAX_LOSS_DEPTH = 20;
 
 /**
  * Takes traces, and delivers each of them once and whole. `logTrace`, `flush` and `close` never throw and never
@@ -48,6 +50,7 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
   #restUntilMs: number | undefined;
   #skipped = 0;
   #hasPrinted = false;
+  #lossDepth = 0;
 
   /** @throws {TraceLoggerError} `invalid_option` when an option has the wrong type or range. */
   constructor(options?: TraceLoggerOptions) {
@@ -196,8 +199,11 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
 
   #tellLoss(loss: TraceLoss): void {
     const { onLoss } = this.#options;
-    if (onLoss) guard(() => onLoss(loss));
-    else this.#print(`a trace was lost (${loss.reason}): ${loss.error.message} Pass \`onLoss\` to keep such traces.`);
+    if (onLoss && this.#lossDepth < MAX_LOSS_DEPTH) {
+      this.#lossDepth++;
+      guard(() => onLoss(loss));
+      this.#lossDepth--;
+    } else this.#print(`a trace was lost (${loss.reason}): ${loss.error.message} Pass \`onLoss\` to keep such traces.`);
   }
 
   #tellEvent(event: TraceLoggerEvent): void {
