@@ -1,6 +1,7 @@
 /**
  * Traces per second, and per second of the server's CPU time, into the Node server with a `fileStore`: one trace a POST,
- * and 100 in one, alternating in one run. Needs a build. `node bench/endpoint.ts [rounds]`.
+ * and 100 in one, alternating in one run. Needs a build. `node bench/endpoint.ts [rounds]`; TRACELOGGER_BENCH_DIR says
+ * where the files go (a folder under the working directory when it is unset).
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -8,7 +9,7 @@ import { Agent, request } from "node:http";
 import { median, traceOf } from "./support.ts";
 
 const rounds = Number(process.argv[2] ?? 5);
-const TRACES = 2_000;
+const TRACES = 5_000;
 const IN_FLIGHT = 8;
 let count = 0;
 
@@ -19,8 +20,8 @@ for (const pages of ["no pages", "pages"]) {
   if (!server.stdout) throw new Error("the server has no stdout");
   const url = String((await once(server.stdout, "data"))[0]).trim();
   const agent = new Agent({ keepAlive: true, maxSockets: IN_FLIGHT });
-  const cpuUs = async (): Promise<number> => {
-    server.send("cpu");
+  const ask = async (what: "cpu" | "file"): Promise<number> => {
+    server.send(what);
     return Number((await once(server, "message"))[0]);
   };
   const post = (body: string) =>
@@ -41,7 +42,7 @@ for (const pages of ["no pages", "pages"]) {
       );
       return size === 1 ? String(traces[0]) : `[${traces.join(",")}]`;
     });
-    const [beforeUs, startMs] = [await cpuUs(), performance.now()];
+    const [beforeUs, startMs] = [await ask("cpu"), performance.now()];
     const waiting = bodies.values();
     await Promise.all(
       Array.from({ length: IN_FLIGHT }, async () => {
@@ -49,7 +50,7 @@ for (const pages of ["no pages", "pages"]) {
       }),
     );
     const seconds = (performance.now() - startMs) / 1_000;
-    return { perCpuSecond: TRACES / (((await cpuUs()) - beforeUs) / 1e6), perSecond: TRACES / seconds };
+    return { perCpuSecond: TRACES / (((await ask("cpu")) - beforeUs) / 1e6), perSecond: TRACES / seconds };
   }
 
   for (const size of [1, 100]) await measure(size); // warm up
@@ -64,7 +65,8 @@ for (const pages of ["no pages", "pages"]) {
   const ratio = of(batch, "perCpuSecond") / of(single, "perCpuSecond");
   console.log(
     `fileStore, ${pages}: single ${of(single, "perCpuSecond")} traces per CPU second (${of(single, "perSecond")}/s), ` +
-      `batch of 100 ${of(batch, "perCpuSecond")} (${of(batch, "perSecond")}/s): ${ratio.toFixed(1)} times`,
+      `batch of 100 ${of(batch, "perCpuSecond")} (${of(batch, "perSecond")}/s): ${ratio.toFixed(1)} times. ` +
+      `An empty file costs ${(await ask("file")).toFixed(0)} µs here.`,
   );
   agent.destroy();
   server.disconnect();

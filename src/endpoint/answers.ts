@@ -91,5 +91,7 @@ function gatewayResponse({ status, message, errorType }: GatewayAnswer): Respons
 }
 
 function json(status: number, body: object, headers: Record<string, string> = {}): Response {
-  return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...headers } });
+  const bytes = new TextEncoder().encode(JSON.stringify(body));
+  const known = { "content-type": "application/json", "content-length": String(bytes.length) };
+  return new Response(bytes, { status, headers: { ...known, ...headers } });
 }

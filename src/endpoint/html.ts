@@ -75,7 +75,16 @@ export async function contentSecurityPolicy(style: string, script?: string): Pro
   return `default-src 'none'; style-src ${await hashSource(style)}; script-src ${scripts}; base-uri 'none'; form-action 'none'`;
 }
 
-async function hashSource(text: string): Promise<string> {
+/** Styles and scripts are constants of ours, and there are few: each is hashed once. */
+const hashes = new Map<string, Promise<string>>();
+
+function hashSource(text: string): Promise<string> {
+  const hash = hashes.get(text) ?? hashOf(text);
+  hashes.set(text, hash);
+  return hash;
+}
+
+async function hashOf(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return `'sha256-${btoa(String.fromCharCode(...new Uint8Array(digest)))}'`;
 }

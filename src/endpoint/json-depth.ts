@@ -14,8 +14,15 @@ export function nestingDepth(text: string): number {
   return deepest;
 }
 
+/** Most of a trace is strings: they are skipped by a search, not unit by unit. */
 function endOfString(text: string, start: number): number {
-  let index = start;
-  while (index < text.length && text.charCodeAt(index) !== QUOTE) index += text.charCodeAt(index) === BACKSLASH ? 2 : 1;
-  return index;
+  let end = text.indexOf('"', start);
+  while (end !== -1 && isEscaped(text, end, start)) end = text.indexOf('"', end + 1);
+  return end === -1 ? text.length : end;
+}
+
+function isEscaped(text: string, quote: number, start: number): boolean {
+  let index = quote;
+  while (index > start && text.charCodeAt(index - 1) === BACKSLASH) index--;
+  return (quote - index) % 2 === 1;
 }

@@ -34,8 +34,18 @@ export async function keepTrace(store: Store, trace: Trace, options: KeepOptions
 
 async function isStored(store: Store, key: string, trace: Trace): Promise<boolean> {
   const stored = await orFailure(store.read(key));
-  if (stored === undefined) throw new Failure("storage", "StorageError: The trace went away while it was stored");
-  return canonical(JSON.parse(stored)) === canonical(trace);
+  if (stored === undefined) throw new Failure("storage", "StorageError: What is stored under this name cannot be read");
+  return canonical(parsed(stored, key)) === canonical(trace);
+}
+
+/** Half a file, after a power cut or by another hand. The parser's own error would quote what was said. */
+function parsed(stored: string, key: string): Partial<Trace> {
+  try {
+    return JSON.parse(stored);
+  } catch {
+    const cause = new StoreError(`${key} is not whole: restore or remove it`);
+    throw new Failure("storage", "StorageError: What is stored under this name is damaged", { cause });
+  }
 }
 
 /**

@@ -61,7 +61,8 @@ export function pageKeyOf(jsonKey: string): string {
 
 /** `YYYYMMDD`, UTC. */
 export function utcDay(createdSeconds: number): string {
-  return new Date(createdSeconds * 1000).toISOString().slice(0, 10).replaceAll("-", "");
+  const iso = new Date(createdSeconds * 1000).toISOString();
+  return iso.slice(0, 4) + iso.slice(5, 7) + iso.slice(8, 10);
 }
 
 function withDashes(day: string): string {

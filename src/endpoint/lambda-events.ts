@@ -80,7 +80,7 @@ function proxied(event: JsonObject, context: JsonObject, { url, method, headers 
     kind: "proxied",
     toResult: async (response) => ({
       statusCode: response.status,
-      headers: Object.fromEntries(response.headers),
+      headers: Object.fromEntries([...response.headers].filter(([name]) => name !== "content-length")), // the gateway's to say
       body: await response.text(),
       isBase64Encoded: false,
     }),

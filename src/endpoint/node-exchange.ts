@@ -5,6 +5,8 @@ import { pipeline } from "node:stream/promises";
 
 /** How long a sender may keep sending after it was answered, before the connection is cut, in milliseconds. */
 const DISCARD_TIMEOUT_MS = 5_000;
+/** An answer up to this length, in bytes, that says its length leaves in one write. */
+const ONE_WRITE_BYTES = 65_536;
 
 type Handler = (request: Request) => Promise<Response>;
 
@@ -73,13 +75,21 @@ function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
 }
 
 async function send(response: Response, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+  const { body } = response;
+  const short = isShort(response) ? Buffer.from(await response.arrayBuffer()) : undefined;
   // An answer before the end of the request (413, 403): the connection cannot be used again.
   if (!incoming.complete) outgoing.setHeader("connection", "close");
   for (const [name, value] of response.headers) outgoing.appendHeader(name, value);
   outgoing.statusCode = response.status;
-  if (response.body === null || incoming.method === "HEAD") outgoing.end();
-  else await pipeline(Readable.from(response.body), outgoing);
+  if (body === null || incoming.method === "HEAD") outgoing.end();
+  // As text of one byte a letter, which is what Node joins with the head: one write, not two. It halves what an answer costs.
+  else if (short !== undefined) outgoing.end(short.toString("latin1"), "latin1");
+  else await pipeline(Readable.from(body), outgoing);
   if (!incoming.complete) discard(incoming);
+}
+
+function isShort({ headers, body }: Response): boolean {
+  return body !== null && Number(headers.get("content-length") ?? Number.NaN) <= ONE_WRITE_BYTES;
 }
 
 /** Closing at once would reset the connection under a sender that is still sending, and it would never see the answer. */

@@ -1,7 +1,8 @@
-import { execFileSync } from "node:child_process";
-import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { execFileSync, fork } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { fileStore, type Store } from "../../src/endpoint/index.ts";
 import { filesUnder, temporaryFolder, testEndpoint, told, trace } from "./support.ts";
 
@@ -40,6 +41,51 @@ describe("a folder as a store", () => {
     await store.put(KEY, "{}", "application/json");
     await writeFile(join(folder, "logs/olmo-2/20240504/.draft-1"), "half a tr");
     expect(await listed(store, "logs/olmo-2/20240504/")).toEqual([KEY]);
+  });
+
+  test("of several processes that write one folder at once, each hears the truth about every trace", async () => {
+    const folder = await temporaryFolder();
+    const names = ["first", "second", "third"];
+    const writer = new URL("file-store-writer.ts", import.meta.url);
+    const processes = names.map((name) =>
+      fork(writer, [folder, name], { execPath: resolve("node_modules/.bin/node") }),
+    );
+    await Promise.all(processes.map((process) => once(process, "message"))); // "ready"
+    const reports = processes.map(async (process) => (await once(process, "message"))[0]);
+    for (const process of processes) process.send("go");
+    const statuses: { same: number[]; own: number[] }[] = await Promise.all(reports);
+    expect(new Set(statuses.flatMap(({ same }) => same))).toEqual(new Set([200]));
+    for (const index of statuses[0]?.own.keys() ?? []) {
+      const told = statuses.map(({ own }) => own[index]);
+      expect(told.toSorted()).toEqual([200, 409, 409]);
+      const stored = JSON.parse(await readFile(join(folder, `logs/m/20240504/own-${index}.json`), "utf8"));
+      expect(stored.messages[0].content).toBe(names[told.indexOf(200)]);
+    }
+    expect(await filesUnder(folder)).toHaveLength(600); // no draft is left either
+  });
+
+  test("a name that a power cut left empty is taken by the next trace, not held for ever", async () => {
+    const { folder, post, get } = await testEndpoint({ sharePages: false });
+    await post(trace({ id: "neighbour" }));
+    await writeFile(join(folder, KEY), "");
+    expect(await told(await post(trace()))).toMatchObject([503, { outcome: "failure" }]); // it may be a copy under way
+    const longAgo = new Date(Date.now() - 600_000);
+    await utimes(join(folder, KEY), longAgo, longAgo);
+    expect((await post(trace())).status).toBe(200);
+    expect((await get(`/${KEY}`)).status).toBe(200);
+    expect((await post(trace({ messages: [{ role: "user", content: "Another." }] }))).status).toBe(409);
+    expect(await filesUnder(folder)).toHaveLength(2);
+  });
+
+  test("a torn file is never taken for the trace, and what it holds is told to nobody", async () => {
+    const onError = vi.fn();
+    const { folder, post } = await testEndpoint({ sharePages: false, onError });
+    await post(trace({ id: "neighbour" }));
+    await writeFile(join(folder, KEY), JSON.stringify(trace()).slice(0, -9));
+    const error = "StorageError: What is stored under this name is damaged";
+    expect(await told(await post(trace()))).toEqual([503, { outcome: "failure", error, url: null }]);
+    expect(String(onError.mock.calls[0]?.[0])).toContain(KEY);
+    expect(JSON.stringify(onError.mock.calls)).not.toContain("LLM");
   });
 
   test.each(["../outside.json", "logs/../../outside.json", "logs/.draft-1", "/etc/passwd", "logs//x", "logs/a\0b"])(
