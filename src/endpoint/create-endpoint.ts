@@ -7,7 +7,7 @@ import { Failure } from "./failure.ts";
 import { type KeptTrace, keepTrace } from "./keep.ts";
 import type { KeyLayout } from "./key.ts";
 import { type EndpointMode, MODES, type ModeRules } from "./modes.ts";
-import { listPage, storedEntry } from "./pages.ts";
+import { listPage, type PageLink, storedEntry } from "./pages.ts";
 import { readBody } from "./read-body.ts";
 import { receiveTrace, type TraceLimits } from "./receive.ts";
 import { type ShareLinkOptions, type ShareLinks, shareLinks } from "./share-links.ts";
@@ -101,14 +101,22 @@ async function answer(request: Request, settings: Settings): Promise<Response> {
 }
 
 async function show(request: Request, url: URL, settings: Settings): Promise<Response> {
+  const { sharePages } = settings;
   const { store, browse = true } = settings.options;
-  if (/^\/share\//.test(url.pathname)) {
+  if (sharePages && /^\/share\//.test(url.pathname)) {
     if (!(await settings.links.isValid(url))) throw new Failure("forbidden", "PermissionError: The link has expired");
     return storedEntry(store, url.pathname);
   }
   if (!browse || !/^\/(?:$|logs\/)/.test(url.pathname)) throw new Failure("wrong_path", "NotFound: Nothing is here");
   await demandKey(request, settings);
-  return url.pathname === "/" ? listPage(store, url) : storedEntry(store, url.pathname);
+  return url.pathname === "/"
+    ? listPage(url, { store, pageLink: pageLink(settings), base: settings.options.publicUrl ?? "" })
+    : storedEntry(store, url.pathname);
+}
+
+/** Signed where links are, or else the list would lead to closed doors; none where no pages are written. */
+function pageLink({ sharePages, links }: Settings): PageLink {
+  return sharePages ? (key) => links.signed(`/${key}`) : async () => undefined;
 }
 
 async function intake(request: Request, url: URL, settings: Settings): Promise<Response> {

@@ -2,8 +2,10 @@
 import { S3Client } from "@aws-sdk/client-s3";
 import { TraceLoggerError } from "../errors.ts";
 import { createEndpoint, type Endpoint, type EndpointOptions } from "./create-endpoint.ts";
+import type { KeyLayout } from "./key.ts";
 import { type LambdaResult, readEvent } from "./lambda-events.ts";
 import { s3Store } from "./s3-store.ts";
+import { DEFAULT_TTL_SECONDS, MIN_SECRET_LENGTH } from "./share-links.ts";
 
 export type { LambdaResult } from "./lambda-events.ts";
 
@@ -52,7 +54,7 @@ function perPublicUrl(make: (publicUrl: string) => Endpoint): (publicUrl: string
 }
 
 /**
- * The deployable handler, configured by the environment: `TRACELOGGER_BUCKET` and what the README lists beside it. What is
+ * The deployable handler, configured by the environment: `TRACELOGGER_BUCKET` and what examples/aws/README.md lists beside it. What is
  * wrong with that is found at the first call; `dist/lambda/index.cjs` finds it when the function starts.
  */
 export const handler: LambdaHandler = (event) => {
@@ -71,6 +73,7 @@ export function handlerFromEnvironment(env: Environment): LambdaHandler {
   return createHandler({
     store: s3Store({ client: s3Client(env), bucket, prefixes }),
     ...sharing(env),
+    layout: layout(env),
     apiKeys: (env.TRACELOGGER_API_KEYS ?? "").split(",").filter((key) => key !== ""),
     ...(env.TRACELOGGER_PUBLIC_URL ? { publicUrl: env.TRACELOGGER_PUBLIC_URL.replace(/\/$/, "") } : {}),
     onError: logError,
@@ -94,13 +97,25 @@ function sharing(env: Environment): Pick<EndpointOptions, "sharePages" | "shareL
     case "public":
       return { sharePages: true };
     case "signed": {
-      if (!secret) throw invalid("TRACELOGGER_SHARE_SECRET", "set when TRACELOGGER_SHARE is signed");
-      const ttlSeconds = Number(env.TRACELOGGER_SHARE_TTL_SECONDS || 7 * 24 * 3600);
+      if (!secret || secret.length < MIN_SECRET_LENGTH)
+        throw invalid(
+          "TRACELOGGER_SHARE_SECRET",
+          `at least ${MIN_SECRET_LENGTH} characters when TRACELOGGER_SHARE is signed`,
+        );
+      const ttlSeconds = Number(env.TRACELOGGER_SHARE_TTL_SECONDS || DEFAULT_TTL_SECONDS);
+      if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1)
+        throw invalid("TRACELOGGER_SHARE_TTL_SECONDS", "a whole number of seconds from 1");
       return { sharePages: true, shareLinks: { secret, ttlSeconds } };
     }
     default:
       throw invalid("TRACELOGGER_SHARE", "off, signed or public");
   }
+}
+
+function layout({ TRACELOGGER_LAYOUT: name }: Environment): KeyLayout {
+  if (name === "partitioned") return name;
+  if (!name || name === "contract") return "contract";
+  throw invalid("TRACELOGGER_LAYOUT", "contract or partitioned");
 }
 
 /** One line of JSON for CloudWatch: the storage's or our own error, which holds nothing of a trace. */

@@ -1,28 +1,47 @@
 /** What a browser may look at: the list of traces, a share page, the JSON behind it. */
 import { Failure } from "./failure.ts";
-import { html, policyOf, renderPage } from "./html.ts";
+import { type Html, html, policyOf, renderPage } from "./html.ts";
 import { decodeSegment, foldersOf, isTraceKey, pageKeyOf } from "./key.ts";
 import { newestTraces } from "./newest.ts";
+import { LIST_STYLE } from "./share-style.ts";
 import type { Store, StoreEntry } from "./store.ts";
 
 const TRACES_PER_PAGE = 100;
 
+/** Where the page of a key is opened; `undefined` where there are none. */
+export type PageLink = (pageKey: string) => Promise<string | undefined>;
+
+interface ListParts {
+  readonly store: Store;
+  readonly pageLink: PageLink;
+  /** What all links begin with: nothing, or the URL of a deployment. */
+  readonly base: string;
+}
+
 /** `GET /?page=N`: newest first. */
-export async function listPage(store: Store, url: URL): Promise<Response> {
+export async function listPage(url: URL, parts: ListParts): Promise<Response> {
   const page = Math.min(Math.max(Math.trunc(Number(url.searchParams.get("page"))) || 1, 1), 100);
-  const found = await newestTraces(store, page * TRACES_PER_PAGE + 1);
+  const found = await newestTraces(parts.store, page * TRACES_PER_PAGE + 1);
   const shown = found.slice((page - 1) * TRACES_PER_PAGE, page * TRACES_PER_PAGE);
   const more = found.length > page * TRACES_PER_PAGE;
+  const items = await Promise.all(shown.map((entry) => listItem(entry, parts)));
   const body = html`<h1>Stored traces</h1>
-${shown.length === 0 ? html`<p>Nothing here yet.</p>` : html`<ol start="${(page - 1) * TRACES_PER_PAGE + 1}">${shown.map(listItem)}</ol>`}
-<p>${page > 1 ? html`<a href="?page=${page - 1}">Newer</a> ` : ""}${more ? html`<a href="?page=${page + 1}">Older</a>` : ""}</p>`;
+${items.length === 0 ? html`<p class="quiet">Nothing here yet.</p>` : html`<ol>${items}</ol>`}
+<nav>${page > 1 ? html`<a href="?page=${page - 1}">Newer</a> ` : ""}${more ? html`<a href="?page=${page + 1}">Older</a>` : ""}</nav>`;
   return htmlResponse(await renderPage({ title: "Stored traces", style: LIST_STYLE, body }));
 }
 
-function listItem({ key, modifiedMs = 0 }: StoreEntry) {
+async function listItem({ key, modifiedMs = 0 }: StoreEntry, { pageLink, base }: ListParts): Promise<Html> {
   const file = key.slice(key.lastIndexOf("/") + 1);
   const when = new Date(modifiedMs).toISOString().slice(0, 19).replace("T", " ");
-  return html`<li><time>${when}</time> <a href="/${pageKeyOf(key)}">${foldersOf(key).fingerprint} · ${decodeSegment(file.replace(/\.json$/, ""))}</a> <a href="/${key}">JSON</a></li>`;
+  const name = `${foldersOf(key).fingerprint} · ${decodeSegment(file.replace(/\.json$/, ""))}`;
+  const page = await pageLink(pageKeyOf(key));
+  const json = `${base}/${key}`;
+  const links =
+    page === undefined
+      ? html`<a href="${json}">${name}</a>`
+      : html`<a href="${base}${page}">${name}</a> <a href="${json}">JSON</a>`;
+  return html`<li><time>${when}</time> ${links}</li>`;
 }
 
 /** `GET /share/…` and `GET /logs/…`. The path is the key, and nothing that is not a key is looked for. */
@@ -48,12 +67,3 @@ function secured(content: string, headers: Record<string, string>): Response {
     },
   });
 }
-
-const LIST_STYLE = `
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
-h1 { margin: 0 0 .5rem; font-size: 1.35rem; }
-ol { padding-inline-start: 2.5rem; }
-li { overflow-wrap: anywhere; margin: .25rem 0; }
-time { opacity: .7; font-variant-numeric: tabular-nums; }
-`;

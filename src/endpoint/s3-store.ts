@@ -92,8 +92,13 @@ function ifTaken(error: unknown): true {
   throw error;
 }
 
+/**
+ * To those who may not list (`s3:ListBucket`), S3 does not say that an object is missing: it answers AccessDenied. Wrong
+ * credentials have other codes.
+ */
 function unlessMissing(error: unknown): undefined {
   if (error instanceof NoSuchKey) return undefined;
+  if (error instanceof S3ServiceException && error.name === "AccessDenied") return undefined;
   throw error;
 }
 

@@ -13,6 +13,10 @@ export interface ShareLinkOptions {
   readonly ttlSeconds?: number | undefined;
 }
 
+/** A shorter secret could be guessed. */
+export const MIN_SECRET_LENGTH = 16;
+export const DEFAULT_TTL_SECONDS = 7 * 24 * 3600;
+
 export interface ShareLinks {
   /** The path, with what proves that we gave it out. */
   signed(path: string): Promise<string>;
@@ -26,8 +30,9 @@ export interface ShareLinks {
  */
 export function shareLinks(options: ShareLinkOptions | undefined): ShareLinks {
   if (options === undefined) return { signed: async (path) => path, isValid: async () => true };
-  const { secret, ttlSeconds = 7 * 24 * 3600 } = options;
-  if (typeof secret !== "string" || secret.length < 16) throw invalid("secret", "a string of at least 16 characters");
+  const { secret, ttlSeconds = DEFAULT_TTL_SECONDS } = options;
+  if (typeof secret !== "string" || secret.length < MIN_SECRET_LENGTH)
+    throw invalid("secret", `a string of at least ${MIN_SECRET_LENGTH} characters`);
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1) throw invalid("ttlSeconds", "a whole number of seconds from 1");
   const algorithm = { name: "HMAC", hash: "SHA-256" };
   const key = crypto.subtle.importKey("raw", new TextEncoder().encode(secret), algorithm, false, ["sign", "verify"]);

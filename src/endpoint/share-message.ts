@@ -2,16 +2,17 @@
 import { isObject } from "../json.ts";
 import type { TraceMessage } from "../trace.ts";
 import { fromTraceMessage } from "../transcript.ts";
-import { type Html, html, visibleJson } from "./html.ts";
+import { type Html, html } from "./html.ts";
 import { nestingDepth } from "./json-depth.ts";
+import { data, isMachineText, machineText, text } from "./share-text.ts";
 
 /** An OpenAI-style message: these fields mean something to us, all others are shown as they are. */
 type ShownMessage = Readonly<Record<string, unknown>>;
 
 /** Where providers put what a model thought before it spoke. */
 const REASONING_FIELDS = ["reasoning_content", "reasoning", "thinking"];
-/** A block of code as Markdown has it, from its opening line to the line that closes it. */
-const FENCED = /^(```[^`\n]*\n(?:(?!```).*\n)*```[^\S\n]*(?:\n|$))/m;
+/** Content parts that are text, in chat completions and in the Responses API. */
+const TEXT_PARTS = ["text", "input_text", "output_text", "summary_text", "reasoning_text"];
 const MAX_SHOWN_DEPTH = 100;
 /** Which colour a role has; roles not listed here look like a tool's. */
 const TONES = { system: "system", developer: "system", user: "user", assistant: "assistant" };
@@ -23,7 +24,24 @@ export function messageCard(stored: TraceMessage): Html {
   const said = fromTraceMessage(stored);
   if ("call" in said) return callCard(isObject(said.call) ? said.call : { call: said.call });
   const message = isObject(said.message) ? said.message : { content: said.message };
-  return saidCard({ role: stored.role, ...message }, said.choice);
+  return saidCard({ role: stored.role, ...asChatMessage(message) }, said.choice);
+}
+
+/** Items of the Responses API in the form of chat completions. */
+function asChatMessage(item: ShownMessage): ShownMessage {
+  const { type, name, arguments: input, output, summary, ...rest } = item;
+  switch (type) {
+    case "message":
+      return { ...rest, ...(name === undefined ? {} : { name }) };
+    case "function_call":
+      return { role: "assistant", ...rest, tool_calls: [{ function: { name, arguments: input } }] };
+    case "function_call_output":
+      return { ...rest, role: "tool", content: output };
+    case "reasoning":
+      return { role: "assistant", ...rest, reasoning: summary };
+    default:
+      return item;
+  }
 }
 
 /** `choice` numbers the further answers to one question (`n` > 1). */
@@ -31,21 +49,24 @@ function saidCard(message: ShownMessage, choice?: number): Html {
   const { role, name, content, refusal, tool_calls: toolCalls, ...others } = message;
   const rest = Object.fromEntries(Object.entries(others).filter(([key]) => !REASONING_FIELDS.includes(key)));
   const speaker = [role, name, choice === undefined ? undefined : `choice ${choice}`].filter(isText).join(" · ");
+  const tone = toneOf(role);
   const body: (Html | "")[] = [
     ...REASONING_FIELDS.map((field) => reasoning(message[field])),
-    ...contentOf(content),
-    isText(refusal) ? html`<p class="quiet">Refused: ${refusal}</p>` : "",
+    ...contentOf(content, tone),
+    isText(refusal) ? refused(refusal) : "",
     ...(Array.isArray(toolCalls) ? toolCalls.map(toolCall) : []),
     extras(rest),
   ];
-  return html`<article class="${toneOf(role)}"><h2>${speaker}</h2>${body}</article>
+  return html`<article class="${tone}"><h2>${speaker}</h2>${body}</article>
 `;
 }
 
-/** How a call ended that did not end well. */
-function callCard({ ended, ...known }: ShownMessage): Html {
+/** How a call ended that did not end well: what went wrong stands in the open. */
+function callCard({ ended, error, status, ...known }: ShownMessage): Html {
   const how = isText(ended) ? ended : "not complete";
-  return html`<article><h2>call</h2><p class="quiet">The call ended: ${how}.</p>${extras(known)}</article>
+  const { name, type, code, message, ...more } = isObject(error) ? error : { message: error };
+  const what = [name ?? type, status, code].filter((part) => isText(part) || typeof part === "number").join(" · ");
+  return html`<article class="${how === "failed" ? "failed" : "call"}"><h2>call</h2><p>The call ended: <b>${how}</b>${what === "" ? "." : html` (${what}).`}</p>${isText(message) ? text(message) : ""}${extras({ ...more, ...known })}</article>
 `;
 }
 
@@ -54,48 +75,42 @@ function toneOf(role: unknown): string {
 }
 
 function reasoning(thought: unknown): Html | "" {
-  if (thought === undefined || thought === null || thought === "") return "";
-  return html`<details><summary>Reasoning</summary>${isText(thought) ? text(thought) : data(thought)}</details>`;
+  if (isEmpty(thought)) return "";
+  return html`<details><summary>Reasoning</summary>${contentOf(thought, "")}</details>`;
 }
 
-function contentOf(content: unknown): readonly Html[] {
-  if (isText(content)) return [text(content)];
+/** What a tool says is for programs more often than not. */
+function contentOf(content: unknown, tone: string): readonly Html[] {
+  if (isText(content)) return [tone === "tool" && isMachineText(content) ? machineText(content) : text(content)];
   if (Array.isArray(content)) return content.map(contentPart);
-  return content === undefined || content === null || content === "" ? [] : [data(content)];
+  return isEmpty(content) ? [] : [data(content)];
 }
 
 function contentPart(part: unknown): Html {
-  const said = isObject(part) && Object.keys(part).length === 2 && part["type"] === "text" ? part["text"] : undefined;
-  return isText(said) ? text(said) : data(part);
+  if (!isObject(part)) return data(part);
+  const { type, text: said, refusal, ...rest } = part;
+  if (type === "refusal" && isText(refusal)) return html`${refused(refusal)}${extras(rest)}`;
+  if (typeof type === "string" && TEXT_PARTS.includes(type) && isText(said)) return html`${text(said)}${extras(rest)}`;
+  return data(part);
+}
+
+function refused(refusal: string): Html {
+  return html`<p class="quiet">Refused: ${refusal}</p>`;
 }
 
 function toolCall(call: unknown): Html {
   const { name, arguments: input } = isObject(call) && isObject(call["function"]) ? call["function"] : {};
-  if (!isText(name) || !isText(input)) return html`<h3>Tool call</h3>${data(call)}`;
-  return html`<h3>Calls ${name}</h3>${pre(input)}`;
+  if (!isText(name) || typeof input !== "string") return html`<h3>Tool call</h3>${data(call)}`;
+  return html`<h3>Calls ${name}</h3>${machineText(input)}`;
 }
 
 function extras(rest: ShownMessage): Html | "" {
-  const told = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
+  const told = Object.fromEntries(Object.entries(rest).filter(([, value]) => !isEmpty(value)));
   return Object.keys(told).length === 0 ? "" : html`<details><summary>More</summary>${data(told)}</details>`;
 }
 
-function text(said: string): Html {
-  return html`<div class="text" dir="auto">${said.split(FENCED).map(proseOrCode)}</div>`;
-}
-
-/** Every other piece of a text that is split at FENCED is code, fences and all: nothing of the text is left out. */
-function proseOrCode(piece: string, index: number): Html | string {
-  return index % 2 === 0 ? piece : html`<code dir="ltr">${piece}</code>`;
-}
-
-function data(value: unknown): Html {
-  return pre(visibleJson(value));
-}
-
-function pre(shown: string): Html {
-  return html`<pre>
-${shown}</pre>`; // the parser drops a first line break, so one is given to it
+function isEmpty(value: unknown): boolean {
+  return value === undefined || value === null || value === "" || (Array.isArray(value) && value.length === 0);
 }
 
 function isText(value: unknown): value is string {

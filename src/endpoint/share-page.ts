@@ -4,6 +4,9 @@ import { type Html, html, renderPage, visibleJson } from "./html.ts";
 import { messageCard } from "./share-message.ts";
 import { COPY_SCRIPT, SHARE_STYLE } from "./share-style.ts";
 
+/** More is not shown: a page of many megabytes would cost seconds here and in the browser. */
+const MAX_JSON_LENGTH = 1_000_000;
+
 /** The page of a trace: who said what, the model, the time, the tokens, and the whole trace as JSON. */
 export async function sharePage(trace: Trace): Promise<string> {
   const body = html`<header>
@@ -13,11 +16,20 @@ export async function sharePage(trace: Trace): Promise<string> {
 <main>
 ${trace.messages.map(messageCard)}
 </main>
-<details class="json">
-<summary>The trace as JSON <button type="button" id="copy" hidden>Copy</button></summary>
-<pre id="json">${visibleJson(trace)}</pre>
-</details>`;
+${jsonOf(trace)}`;
   return renderPage({ title: `${trace.model} · ${trace.id}`, style: SHARE_STYLE, script: COPY_SCRIPT, body });
+}
+
+/** The whole trace, to copy; where it is too long for a page, how long it is. */
+function jsonOf(trace: Trace): Html {
+  const json = visibleJson(trace);
+  if (json.length > MAX_JSON_LENGTH) {
+    return html`<p class="quiet">The whole trace has ${json.length.toLocaleString("en")} characters of JSON: too many for a page.</p>`;
+  }
+  return html`<details class="json">
+<summary>The trace as JSON <button type="button" id="copy" hidden>Copy</button></summary>
+<pre id="json">${json}</pre>
+</details>`;
 }
 
 function facts(trace: Trace): (readonly [string, string | Html])[] {

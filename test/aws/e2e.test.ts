@@ -33,14 +33,7 @@ async function read(bucket: string, key: string): Promise<string> {
   return (await object.Body?.transformToString()) ?? "";
 }
 
-const environment = (bucket: string, more: Record<string, string> = {}) => ({
-  TRACELOGGER_BUCKET: bucket,
-  TRACELOGGER_S3_PATH_STYLE: "true",
-  AWS_ENDPOINT_URL_S3: s3.url,
-  AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-  AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-  ...more,
-});
+const environment = (bucket: string, more: Record<string, string> = {}) => s3.environment(bucket, more);
 
 describe.skipIf(!mayRun)("on Lambda and S3", () => {
   beforeAll(async () => {

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CreateBucketCommand, S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
+import { CreateBucketCommand, PutBucketPolicyCommand, S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
 import { eventually } from "../support.ts";
 
 export const credentials = { accessKeyId: "TESTKEY", secretAccessKey: "a-test-secret" };
@@ -13,6 +13,10 @@ export interface S3Server {
   readonly url: string;
   client(config?: S3ClientConfig): S3Client;
   createBucket(name: string): Promise<void>;
+  /** What a deployed function is told of the bucket, and more. */
+  environment(bucket: string, more?: Record<string, string>): Record<string, string>;
+  /** Keys of somebody who may create and read objects of a bucket, and not list them: as our template's role. */
+  createWriter(bucket: string): Promise<{ accessKeyId: string; secretAccessKey: string }>;
   /** Limit what all buckets together may hold. */
   setQuota(objects: number): void;
   stop(): Promise<void>;
@@ -45,6 +49,28 @@ export async function startS3Server(): Promise<S3Server> {
     url,
     client,
     createBucket: async (name) => void (await client().send(new CreateBucketCommand({ Bucket: name }))),
+    environment: (bucket, more = {}) => ({
+      TRACELOGGER_BUCKET: bucket,
+      TRACELOGGER_S3_PATH_STYLE: "true",
+      AWS_ENDPOINT_URL_S3: url,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      ...more,
+    }),
+    async createWriter(bucket) {
+      const writer = { accessKeyId: "WRITERKEY", secretAccessKey: "a-writers-secret" };
+      const keys = [`--access-key=${writer.accessKeyId}`, `--secret-key=${writer.secretAccessKey}`];
+      admin("user", "create", "--uid=writer", "--display-name=writer", ...keys);
+      const Statement = {
+        Effect: "Allow",
+        Principal: { AWS: "arn:aws:iam:::user/writer" },
+        Action: ["s3:PutObject", "s3:GetObject"],
+        Resource: `arn:aws:s3:::${bucket}/*`,
+      };
+      const Policy = JSON.stringify({ Version: "2012-10-17", Statement });
+      await client().send(new PutBucketPolicyCommand({ Bucket: bucket, Policy }));
+      return writer;
+    },
     setQuota(objects) {
       admin("quota", "set", "--quota-scope=user", "--uid=test", `--max-objects=${objects}`);
       admin("quota", objects < 0 ? "disable" : "enable", "--quota-scope=user", "--uid=test");

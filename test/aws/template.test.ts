@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import Ajv from "ajv-draft-04";
 import { describe, expect, test } from "vitest";
+import { handlerFromEnvironment } from "../../src/endpoint/lambda.ts";
 import { parseTrace } from "../../src/trace.ts";
 import { traceJsonSchema } from "../../src/trace-json-schema.ts";
 import { asPlainCloudFormation, at, change, findings, readTemplate } from "./template-file.ts";
@@ -12,8 +13,8 @@ const PATHS = [...API, "DefinitionBody", "paths"];
 const SCHEMAS = [...API, "DefinitionBody", "components", "schemas"];
 const STATEMENTS = ["Resources", "FunctionRole", "Properties", "Policies", 0, "PolicyDocument", "Statement"];
 const BUCKET = ["Resources", "TraceBucket", "Properties"];
+const SECRET = ["Resources", "ShareSecret", "Properties"];
 const PREFIXES = [{ "Fn::Sub": `\${TraceBucket.Arn}/logs/*` }, { "Fn::Sub": `\${TraceBucket.Arn}/share/*` }];
-const NO_KEY_WHERE_PUBLIC = { "Fn::If": ["SharePagesArePublic", [], [{ apiKey: [] }]] };
 
 /** Everything that is wrong with a template: the validator's findings and ours, where it is blind. */
 function wrongWith(template: object): string[] {
@@ -26,7 +27,8 @@ function wrongWith(template: object): string[] {
   const log = String(at(template, ...API, "AccessLogSetting", "Format"));
   demand("the access log holds no bodies and no keys", !/body|input|apiKey"?\$|identity\.apiKey"|header/i.test(log));
   demand("the access log is JSON", isJson(log));
-  demand("nothing public but the share pages", Object.values(Object(at(template, ...PATHS))).every(isGuarded));
+  demand("nothing without a key but the share pages", Object.entries(Object(at(template, ...PATHS))).every(isGuarded));
+  demand("the function starts with what it is given, whatever is chosen", starts(template));
   for (const kind of ["FunctionErrors", "FunctionThrottles", "ServerErrors"]) {
     demand(`${kind} tells somebody`, at(template, "Resources", kind, "Properties", "AlarmActions") !== undefined);
   }
@@ -71,7 +73,8 @@ const RULES: readonly (readonly [string, Path, unknown])[] = [
     [...API, "DefinitionBody", "x-amazon-apigateway-request-validators", "body", "validateRequestBody"],
     true,
   ],
-  ["share pages ask for the key unless public", [...PATHS, "/share/{key+}", "get", "security"], NO_KEY_WHERE_PUBLIC],
+  ["share pages open in a browser, which has no key", [...PATHS, "/share/{proxy+}", "get", "security"], []],
+  ["links are signed with a secret made here", [...SECRET, "GenerateSecretString", "PasswordLength"], 48],
   [
     "the plan waits for the stage",
     ["Resources", "UsagePlan", "Properties", "ApiStages", 0, "Stage"],
@@ -90,12 +93,46 @@ function sameRoutes(template: object): boolean {
   return JSON.stringify(events.sort()) === JSON.stringify(routes.sort());
 }
 
-function isGuarded(methods: unknown): boolean {
-  return Object.values(Object(methods)).every((method) =>
-    [JSON.stringify([{ apiKey: [] }]), JSON.stringify(NO_KEY_WHERE_PUBLIC)].includes(
-      JSON.stringify(at(method, "security")),
-    ),
+function isGuarded([path, methods]: [string, unknown]): boolean {
+  const withKey = JSON.stringify([{ apiKey: [] }]);
+  const hasKey = (method: unknown) => JSON.stringify(at(method, "security")) === withKey;
+  return path === "/share/{proxy+}" || Object.values(Object(methods)).every(hasKey);
+}
+
+/** Read the function's environment as CloudFormation would fill it in, and start the real handler on it. */
+function starts(template: object): boolean {
+  const choices = ["off", "signed", "public"].flatMap((SharePages) =>
+    ["contract", "partitioned"].map((Layout) => ({ SharePages, Layout })),
   );
+  try {
+    for (const chosen of choices) handlerFromEnvironment(environmentOf(template, chosen));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function environmentOf(template: object, chosen: Record<string, string>): Record<string, string> {
+  const variables = Object(at(template, ...FUNCTION, "Environment", "Variables"));
+  return Object.fromEntries(
+    Object.entries(variables).map(([name, value]) => [name, filledIn(value, template, chosen)]),
+  );
+}
+
+/** `Ref`, `Sub` and `If`, as far as the environment uses them. What `resolve` would find is as long as the secret. */
+function filledIn(value: unknown, template: object, chosen: Record<string, string>): string {
+  const condition = at(value, "Fn::If", 0);
+  if (typeof condition === "string") {
+    const equals = at(template, "Conditions", condition, "Fn::Equals");
+    const isTrue = filledIn(at(equals, 0), template, chosen) === at(equals, 1);
+    return filledIn(at(value, "Fn::If", isTrue ? 1 : 2), template, chosen);
+  }
+  const text = at(value, "Fn::Sub");
+  if (typeof text === "string" && /^\{\{resolve:secretsmanager:\$\{ShareSecret\}/.test(text))
+    return "s".repeat(Number(at(template, ...SECRET, "GenerateSecretString", "PasswordLength")));
+  const name = at(value, "Ref");
+  if (typeof name !== "string") return String(value);
+  return chosen[name] ?? String(at(template, "Parameters", name, "Default") ?? name);
 }
 
 function isJson(text: string): boolean {
@@ -132,7 +169,14 @@ describe("the SAM template", () => {
     ["bodies in the logs", [...API, "MethodSettings", 0, "DataTraceEnabled"], true],
     ["bodies in the access log", [...API, "AccessLogSetting", "Format"], '{"b":"$input.body"}'],
     ["traces without a key", [...PATHS, "/", "post", "security"], []],
-    ["share pages for everybody", [...PATHS, "/share/{key+}", "get", "security"], []],
+    [
+      "share pages that want a key, which no browser has",
+      [...PATHS, "/share/{proxy+}", "get", "security"],
+      [{ apiKey: [] }],
+    ],
+    ["links that nothing signs", [...FUNCTION, "Environment", "Variables", "TRACELOGGER_SHARE_SECRET"], undefined],
+    ["a secret that could be guessed", [...SECRET, "GenerateSecretString", "PasswordLength"], 8],
+    ["a layout that does not exist", [...FUNCTION, "Environment", "Variables", "TRACELOGGER_LAYOUT"], "flat"],
     ["unvalidated bodies", [...PATHS, "/", "post", "x-amazon-apigateway-request-validator"], undefined],
     ["share pages public by default", ["Parameters", "SharePages", "Default"], "public"],
     ["a log kept for an impossible time", ["Resources", "AccessLogs", "Properties", "RetentionInDays"], 17],

@@ -2,54 +2,10 @@ import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { createHandler, handlerFromEnvironment } from "../../src/endpoint/lambda.ts";
+import { forms, json } from "./lambda-forms.ts";
 import { memoryStore, trace } from "./support.ts";
 
 const PAGE = "share/olmo-2/20240504/trace-1.html";
-const json = { "content-type": "application/json" };
-
-interface Ask {
-  readonly method?: string;
-  readonly path?: string;
-  readonly query?: string;
-  readonly body?: string;
-  readonly headers?: Record<string, string>;
-  readonly isBase64Encoded?: boolean;
-}
-
-/** The same request as each gateway hands it over. */
-const forms: Record<string, (ask: Ask) => object> = {
-  "REST proxy": ({ method = "POST", path = "/", query = "", body, headers = json, isBase64Encoded = false }) => ({
-    resource: "/{proxy+}",
-    httpMethod: method,
-    path,
-    headers,
-    multiValueHeaders: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value]])),
-    queryStringParameters: query === "" ? null : Object.fromEntries(new URLSearchParams(query)),
-    multiValueQueryStringParameters: null,
-    requestContext: { domainName: "api.example", stage: "prod", httpMethod: method },
-    body: body ?? null,
-    isBase64Encoded,
-  }),
-  "HTTP API": ({ method = "POST", path = "/", query = "", body, headers = json, isBase64Encoded = false }) => ({
-    version: "2.0",
-    rawPath: `/prod${path}`,
-    rawQueryString: query,
-    headers,
-    requestContext: { domainName: "api.example", stage: "prod", http: { method, path: `/prod${path}` } },
-    ...(body === undefined ? {} : { body }),
-    isBase64Encoded,
-  }),
-  "Function URL": ({ method = "POST", path = "/", query = "", body, headers = json, isBase64Encoded = false }) => ({
-    version: "2.0",
-    rawPath: path,
-    rawQueryString: query,
-    headers,
-    requestContext: { domainName: "api.example", stage: "$default", http: { method, path } },
-    ...(body === undefined ? {} : { body }),
-    isBase64Encoded,
-  }),
-};
-
 describe.each(Object.entries(forms))("an event of the form %s", (form, event) => {
   const base = form === "Function URL" ? "https://api.example" : "https://api.example/prod";
   const body = JSON.stringify(trace());
@@ -147,8 +103,21 @@ test.each([
 test.each([
   [{}, "TRACELOGGER_BUCKET must be the name of the bucket"],
   [{ TRACELOGGER_BUCKET: "b", TRACELOGGER_SHARE: "yes" }, "TRACELOGGER_SHARE must be off, signed or public"],
-  [{ TRACELOGGER_BUCKET: "b", TRACELOGGER_SHARE: "signed" }, "TRACELOGGER_SHARE_SECRET must be set"],
-  [{ TRACELOGGER_BUCKET: "b", TRACELOGGER_SHARE: "signed", TRACELOGGER_SHARE_SECRET: "s" }, "shareLinks.secret"],
+  [{ TRACELOGGER_BUCKET: "b", TRACELOGGER_SHARE: "signed" }, "TRACELOGGER_SHARE_SECRET must be at least 16"],
+  [
+    { TRACELOGGER_BUCKET: "b", TRACELOGGER_SHARE: "signed", TRACELOGGER_SHARE_SECRET: "s" },
+    "TRACELOGGER_SHARE_SECRET must be at least 16",
+  ],
+  [
+    {
+      TRACELOGGER_BUCKET: "b",
+      TRACELOGGER_SHARE: "signed",
+      TRACELOGGER_SHARE_SECRET: "s".repeat(16),
+      TRACELOGGER_SHARE_TTL_SECONDS: "1h",
+    },
+    "TRACELOGGER_SHARE_TTL_SECONDS must be a whole number",
+  ],
+  [{ TRACELOGGER_BUCKET: "b", TRACELOGGER_LAYOUT: "flat" }, "TRACELOGGER_LAYOUT must be contract or partitioned"],
 ])("the environment %o is refused by name", (env, message) => {
   expect(() => handlerFromEnvironment(env)).toThrow(message);
 });

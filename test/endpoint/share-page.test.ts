@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { policyOf } from "../../src/endpoint/html.ts";
-import { sharePage } from "../../src/endpoint/index.ts";
+import { fileStore, sharePage } from "../../src/endpoint/index.ts";
 import { parseTrace } from "../../src/trace.ts";
+import { toCallMessage, toTraceMessage } from "../../src/transcript.ts";
 import { testEndpoint, trace } from "./support.ts";
 
 const pageOf = (fields: object) => sharePage(parseTrace(trace(fields)));
@@ -19,9 +20,76 @@ describe("a share page", () => {
       messages: [{ role: "user", content: "See:\n```ts\na < b\n```\nand ```this``` is\n```\nopen" }],
     });
     expect(page).toContain(
-      'See:\n<code dir="ltr">&#96;&#96;&#96;ts\na &#60; b\n&#96;&#96;&#96;\n</code>and &#96;&#96;&#96;this',
+      'See:\n<code dir="ltr"><i>&#96;&#96;&#96;ts\n</i>a &#60; b\n<i>&#96;&#96;&#96;\n</i></code>and &#96;&#96;&#96;this',
     );
     expect(page.match(/<code/g)).toHaveLength(1);
+  });
+
+  test("shows the items of the Responses API as what they say, and a tool's JSON as JSON", async () => {
+    const output = JSON.stringify({
+      degrees: 21,
+      sky: "clear",
+      wind: { from: "north", speed: 12.5 },
+      "a b": ["c d", 1],
+    });
+    const items = [
+      { type: "message", role: "user", content: [{ type: "input_text", text: "The weather in Paris?" }] },
+      { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "A tool knows." }] },
+      { type: "function_call", call_id: "c1", name: "get_weather", arguments: '{"city":"Paris"}' },
+      { type: "function_call_output", call_id: "c1", output },
+      {
+        type: "message",
+        role: "assistant",
+        content: [
+          { type: "output_text", text: "It is clear.", annotations: [] },
+          { type: "refusal", refusal: "No more." },
+        ],
+      },
+    ];
+    const page = await pageOf({ messages: items.map((item) => toTraceMessage(item)) });
+    const cards = [...page.matchAll(/<article class="(\w+)"><h2>([^<]*)<\/h2>(.*?)<\/article>/gs)].map((card) =>
+      card.slice(1),
+    );
+    expect(cards.map(([tone, who]) => `${tone} ${who}`)).toEqual([
+      "user user",
+      "assistant assistant",
+      "assistant assistant",
+      "tool tool",
+      "assistant assistant",
+    ]);
+    const [asked, thought, called, result, answered] = cards.map(([, , body]) => body);
+    expect(asked).toBe('<div class="text" dir="auto">The weather in Paris?</div>');
+    expect(thought).toContain('<summary>Reasoning</summary><div class="text" dir="auto">A tool knows.</div>');
+    expect(called).toContain('<h3>Calls get_weather</h3><pre dir="ltr">\n{&#34;city&#34;:&#34;Paris&#34;}</pre>');
+    expect(result).toContain("&#34;degrees&#34;: 21,\n");
+    expect(answered).toBe('<div class="text" dir="auto">It is clear.</div><p class="quiet">Refused: No more.</p>');
+  });
+
+  test.each(['{"n":12345678901234567890}', '{"n":1e400}', '{"a":1,"a":2}', "[1.0, 2]", "[broken", "{}", "[link](x)"])(
+    "shows %s from a tool as it came",
+    async (content) => {
+      const long = `${content}${" ".repeat(100)}`;
+      const page = await pageOf({ messages: [toTraceMessage({ role: "tool", content: long })] });
+      expect(page.replaceAll("&#34;", '"')).toContain(long);
+    },
+  );
+
+  test("says openly why a call failed", async () => {
+    const error = { name: "RateLimitError", message: "Slow <down>, please.", code: "rate_limit" };
+    const page = await pageOf({ messages: [toCallMessage({ ended: "failed", status: 429, error })] });
+    expect(page).toContain(
+      '<article class="failed"><h2>call</h2><p>The call ended: <b>failed</b> (RateLimitError · 429 · rate_limit).',
+    );
+    expect(page).toContain("Slow &#60;down&#62;, please.");
+    expect(page.slice(page.indexOf("<article"), page.indexOf("</main>"))).not.toContain("<details>");
+  });
+
+  test("of a message of millions of characters shows a part, and says so", async () => {
+    const content = '"'.repeat(5_000_000);
+    const page = await pageOf({ messages: [{ role: "user", content }, toTraceMessage({ role: "tool", content })] });
+    expect(page.length).toBeLessThan(3_000_000);
+    expect(page.match(/… 4,800,000 more characters/g)).toHaveLength(2);
+    expect(page).toContain("characters of JSON: too many for a page");
   });
 
   test("refers to nothing outside it", async () => {
@@ -110,6 +178,28 @@ describe("the list", () => {
     expect(page).not.toContain("<b>");
     const [, link = ""] = /href="(\/share[^"]+)"/.exec(page) ?? [];
     expect((await get(link)).status).toBe(200);
+  });
+
+  test("leads to pages that open: signed where links are, and to the JSON where there are no pages", async () => {
+    const linksOf = async (page: Response) =>
+      [...(await page.text()).matchAll(/<a href="([^"]+)"/g)].map(([, link]) => link ?? "");
+    const signed = await testEndpoint({ shareLinks: { secret: "a secret that nobody guesses" } });
+    await signed.post(trace());
+    const [page = ""] = await linksOf(await signed.get("/"));
+    expect((await signed.get(page.replaceAll("&#38;", "&"))).status).toBe(200);
+    const without = await testEndpoint({ sharePages: false });
+    await without.post(trace());
+    expect(await linksOf(await without.get("/"))).toEqual(["/logs/olmo-2/20240504/trace-1.json"]);
+    const away = await testEndpoint({ publicUrl: "https://t.example/prod" });
+    await away.post(trace());
+    expect((await linksOf(await away.get("/"))).every((link) => link.startsWith("https://t.example/prod/"))).toBe(true);
+  });
+
+  test("without share pages, those of former times are not shown either", async () => {
+    const { folder, post } = await testEndpoint();
+    await post(trace());
+    const { get } = await testEndpoint({ store: fileStore(folder), sharePages: false });
+    expect((await get("/share/olmo-2/20240504/trace-1.html")).status).toBe(404);
   });
 
   test("is the same in the partitioned layout, and its links work", async () => {
