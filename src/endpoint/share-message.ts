@@ -90,8 +90,17 @@ function contentPart(part: unknown): Html {
   if (!isObject(part)) return data(part);
   const { type, text: said, refusal, ...rest } = part;
   if (type === "refusal" && isText(refusal)) return html`${refused(refusal)}${extras(rest)}`;
+  const image = imageOf(part);
+  if (image !== undefined) return html`<p class="quiet">Image: ${image}</p>`;
   if (typeof type === "string" && TEXT_PARTS.includes(type) && isText(said)) return html`${text(said)}${extras(rest)}`;
   return data(part);
+}
+
+/** What stands for a picture: its address, or what it was before it was left out (type, size, hash). Never loaded. */
+function imageOf({ type, image_url: image }: ShownMessage): string | undefined {
+  if (type !== "image_url" && type !== "input_image") return undefined;
+  const said = isObject(image) ? image["url"] : image;
+  return isText(said) && said.length < 2000 ? said : undefined;
 }
 
 function refused(refusal: string): Html {

@@ -46,15 +46,15 @@ p { margin: 0 0 .4rem; }
 .text .gap { display: block; height: 0; overflow: hidden; }
 pre, .text > code { display: block; margin: .6rem 0; padding: .6rem .75rem; overflow: auto; background: var(--code); border: 1px solid var(--line); border-radius: .5rem; font: .8125rem/1.5 ui-monospace, monospace; tab-size: 4; }
 .text > code { white-space: pre; overflow-wrap: normal; }
-.text > code:first-child, h2 + pre, h3 + pre { margin-top: 0; }
-.text > code:last-child, pre:last-child { margin-bottom: 0; }
+h2 + pre, h3 + pre { margin-top: 0; }
 .text > code i { font-style: normal; color: var(--quiet); }
 pre { max-height: 30rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .quiet { color: var(--quiet); font-style: italic; }
 summary { cursor: pointer; width: fit-content; color: var(--quiet); font-size: .85rem; }
 .json > summary { width: auto; line-height: 1.9rem; }
-details details, article > details { margin: 0 0 .25rem; }
+article > details { margin: 0 0 .25rem; }
 details[open] > summary { margin-bottom: .4rem; }
+article > :last-child { margin-bottom: 0; }
 article > details[open] > .text { padding-left: .75rem; border-left: 2px solid var(--line); color: var(--quiet); }
 button { float: right; font: inherit; line-height: 1.5; padding: .15rem .75rem; border: 1px solid var(--line); border-radius: .5rem; background: var(--code); color: var(--text); cursor: pointer; }
 @media print { .json, details:not([open]) { display: none; } article { break-inside: avoid; } }

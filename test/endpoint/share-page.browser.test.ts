@@ -125,23 +125,54 @@ describe.skipIf(executablePath === undefined)("a share page in a real browser", 
     expect(JSON.parse(copied)).toMatchObject(trace(fields));
   });
 
-  test("fits a phone, in the light and in the dark", async () => {
-    const wide = "x".repeat(500);
-    const messages = [
-      ...CONVERSATION,
-      toCallMessage({ ended: "aborted" }),
-      { role: "user", content: `${wide} \`\`\`\n${wide}\n\`\`\`` },
-    ];
-    for (const colorScheme of ["light", "dark"] as const) {
-      const { page } = await open(
-        { messages, usage: { prompt_tokens: 120, completion_tokens: 48 } },
-        { colorScheme, viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
+  const wide = "x".repeat(500);
+  const everything = [
+    ...CONVERSATION,
+    toCallMessage({ ended: "failed", status: 429, error: { name: "RateLimitError", message: "Too many requests." } }),
+    { role: "user", content: `${wide} \`\`\`\n${wide}\n\`\`\`` },
+  ];
+  const screens = {
+    "phone-light": { colorScheme: "light", viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
+    "phone-dark": { colorScheme: "dark", viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
+    "desktop-light": { colorScheme: "light", viewport: { width: 1280, height: 800 } },
+    "desktop-dark": { colorScheme: "dark", viewport: { width: 1280, height: 800 } },
+  } as const satisfies Record<string, BrowserContextOptions>;
+
+  test.each(Object.entries(screens))(
+    "fits a %s screen and is easy to read there, as is the list",
+    async (name, screen) => {
+      const { page, url } = await open(
+        { messages: everything, usage: { prompt_tokens: 120, completion_tokens: 48 } },
+        screen,
       );
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-      expect(overflow).toBeLessThanOrEqual(0);
-      expect(await contrast(page)).toBeGreaterThan(7);
-      await screenshot(page, `share-${colorScheme}.png`);
-    }
+      const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      expect(await overflow()).toBeLessThanOrEqual(0);
+      expect(await contrast(page, "article, article h2, article h3, article .quiet")).toBeGreaterThan(4.5);
+      expect(await contrast(page, "article .text")).toBeGreaterThan(7);
+      await screenshot(page, `share-${name}.png`);
+      await page.goto(new URL("/", url).href);
+      expect(await overflow()).toBeLessThanOrEqual(0);
+      await screenshot(page, `list-${name}.png`);
+    },
+  );
+
+  test("of 300 messages is whole, and leads to the last one", async () => {
+    const messages = Array.from({ length: 300 }, (_, index) => CONVERSATION[index % CONVERSATION.length]);
+    const { page } = await open({ messages }, screens["phone-light"]);
+    expect(await page.locator("article").count()).toBe(300);
+    await page.locator("article").last().scrollIntoViewIfNeeded();
+    expect(await page.locator("article").last().isVisible()).toBe(true);
+    await screenshot(page, "share-300.png", false);
+  });
+
+  test("a blank line beside a block of code does not double the room around it", async () => {
+    const around = (line: string) => ({ role: "user", content: `before\n${line}\`\`\`\ncode\n\`\`\`\n${line}after` });
+    const { page } = await open({ messages: [around(""), around("\n")] });
+    const [tight, blank] = await page
+      .locator("article .text")
+      .evaluateAll((texts) => texts.map((text) => text.clientHeight));
+    expect(blank).toBe(tight);
+    expect(await page.locator("article .text").last().textContent()).toBe(around("\n").content);
   });
 });
 
@@ -172,10 +203,26 @@ const CONVERSATION = [
     reasoning_content: "They want the weather.\nThere is a tool for that.",
     tool_calls: [{ id: "call_1", type: "function", function: { name: "get_weather", arguments: '{"city":"Paris"}' } }],
   },
-  { role: "tool", tool_call_id: "call_1", content: '{"degrees":21,"sky":"clear"}' },
+  {
+    role: "tool",
+    tool_call_id: "call_1",
+    content: '{"degrees":21,"sky":"clear","wind":{"from":"north","speed":12.5},"source":"a station nearby"}',
+  },
   {
     role: "assistant",
-    content: "21 degrees and clear. An LLM is a type of machine learning model.\n\n1. It reads.\n2. It writes.",
+    content: `21 degrees and **clear**. An LLM is a type of machine learning model.
+
+## What it does
+
+1. It reads.
+2. It writes, for example with \`print\`:
+
+\`\`\`python
+def greet(name: str) -> None:
+    print(f"Hello, {name}")
+\`\`\`
+
+That is all.`,
   },
   {
     role: "user",
@@ -196,25 +243,33 @@ function findChromium(): string | undefined {
 }
 
 /** Kept where TRACELOGGER_SCREENSHOTS says, for people to look at. */
-async function screenshot(page: Page, name: string): Promise<void> {
+async function screenshot(page: Page, name: string, fullPage = true): Promise<void> {
   const folder = process.env["TRACELOGGER_SCREENSHOTS"];
   if (folder === undefined) return;
   await mkdir(folder, { recursive: true });
-  await page.screenshot({ path: join(folder, name), fullPage: true });
+  await page.screenshot({ path: join(folder, name), fullPage });
 }
 
-/** The contrast of text on a card, by the formula of the WCAG. */
-function contrast(page: Page): Promise<number> {
-  return page.evaluate(() => {
+/** The least contrast of what a selector finds on its card, by the formula of the WCAG. */
+function contrast(page: Page, selector: string): Promise<number> {
+  return page.evaluate((found) => {
+    const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
     const luminance = (color: string) => {
-      const [red = 0, green = 0, blue = 0] = (color.match(/[\d.]+/g) ?? []).slice(0, 3).map((part) => {
-        const value = Number(part) / 255;
+      if (!canvas) throw new Error("no canvas");
+      canvas.fillStyle = color; // whatever colour space it is written in
+      canvas.fillRect(0, 0, 1, 1);
+      const [red = 0, green = 0, blue = 0] = Array.from(canvas.getImageData(0, 0, 1, 1).data, (part) => {
+        const value = part / 255;
         return value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
       });
       return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
     };
-    const card = getComputedStyle(document.querySelector("article") ?? document.body);
-    const [low = 0, high = 0] = [luminance(card.color), luminance(card.backgroundColor)].sort((a, b) => a - b);
-    return (high + 0.05) / (low + 0.05);
-  });
+    const contrasts = Array.from(document.querySelectorAll(found), (element) => {
+      const card = element.closest("article") ?? document.body;
+      const colors = [luminance(getComputedStyle(element).color), luminance(getComputedStyle(card).backgroundColor)];
+      const [low = 0, high = 0] = colors.sort((a, b) => a - b);
+      return (high + 0.05) / (low + 0.05);
+    });
+    return Math.min(...contrasts);
+  }, selector);
 }
