@@ -3,7 +3,7 @@
  * there from ESM and from CommonJS. Needs a build (`npm run build`). Run by `npm run check:package`.
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -37,6 +37,48 @@ async function main({ TraceLogger, wrapOpenAI, parseTrace, isTraceLoggerError },
 }
 `;
 
+/** Every subpath of `exports`, and one name that it must have. */
+const NAMES: Readonly<Record<string, string>> = {
+  ".": "TraceLogger",
+  "./ai-sdk": "tracingMiddleware",
+  "./langchain": "tracingHandler",
+  "./redact": "redactSecrets",
+  "./spool": "openSpool",
+  "./endpoint": "createEndpoint",
+  "./endpoint/node": "startServer",
+  "./endpoint/s3": "s3Store",
+  "./endpoint/lambda": "createHandler",
+};
+
+/** With the optional peers beside it: `import` and `require` every subpath, and find its name in both. */
+function checkSubpaths(project: string): void {
+  const { exports, devDependencies, peerDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const subpaths = Object.keys(exports).filter((path) => path !== "./package.json");
+  const unknown = subpaths.filter((path) => NAMES[path] === undefined);
+  if (unknown.length > 0) throw new Error(`scripts/check-package.ts does not know what ${unknown} must export`);
+  const peers = Object.keys(peerDependencies).map((name) => `${name}@${devDependencies[name]}`);
+  run(project, "npm", "install", "--silent", "--no-audit", "--no-fund", ...peers);
+  const wanted = subpaths.map((path) => [path.replace(/^\./, "tracelogger"), NAMES[path]]);
+  const check = `
+const has = (how, path, module, name) => {
+  if (typeof module[name] !== "function") throw new Error(how + " of " + path + " has no " + name + ": " + Object.keys(module));
+};
+const all = ${JSON.stringify(wanted)};`;
+  writeFileSync(
+    join(project, "subpaths.mjs"),
+    `${check}\nfor (const [path, name] of all) has("import", path, await import(path), name);\nconsole.log(all.length);\n`,
+  );
+  writeFileSync(
+    join(project, "subpaths.cjs"),
+    `${check}\nfor (const [path, name] of all) has("require", path, require(path), name);\nconsole.log(all.length);\n`,
+  );
+  for (const file of ["subpaths.mjs", "subpaths.cjs"]) {
+    const printed = run(project, process.execPath, file).trim();
+    if (printed !== String(subpaths.length)) throw new Error(`${file} printed ${printed}`);
+  }
+  console.log(`every subpath can be imported and required: ${subpaths.join(" ")}`);
+}
+
 try {
   const tarball = join(
     folder,
@@ -62,6 +104,7 @@ try {
   const help = run(project, process.execPath, "node_modules/.bin/tracelogger", "--help");
   if (!help.includes("dev")) throw new Error(`tracelogger --help printed ${help}`);
   console.log(run(project, "du", "-sh", "node_modules"));
+  checkSubpaths(project); // last: it installs the optional peers, which the steps before do without
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
