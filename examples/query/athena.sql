@@ -1,7 +1,8 @@
 -- Athena over the bucket as it is. Replace BUCKET; nothing is to be loaded, and no crawler: partitions are projected.
 -- `choices` and `usage` are text: `choices` comes as a list or as an object keyed by index, `usage` is open-ended.
 
--- The layout of the contract, logs/<fingerprint>/<YYYYMMDD>/<id>.json. Every query must name a fingerprint.
+-- The layout of the contract, logs/<fingerprint>/<YYYYMMDD>/<id>.json. Every query must name a fingerprint,
+-- as its folder is called: capitals and what is not `a-z 0-9 . _ -` are encoded there (`aws s3 ls s3://BUCKET/logs/`).
 CREATE EXTERNAL TABLE traces (
   id string,
   object string,

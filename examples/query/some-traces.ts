@@ -1,5 +1,5 @@
 /** A few traces as they come in, stored by the endpoint itself. */
-import { createEndpoint, fileStore } from "../../src/endpoint/index.ts";
+import { createEndpoint, fileStore, type KeyLayout } from "../../src/endpoint/index.ts";
 import { toCallMessage } from "../../src/transcript.ts";
 
 const weather = { id: "call_1", type: "function", function: { name: "get_weather", arguments: '{"city":"Paris"}' } };
@@ -36,8 +36,8 @@ export const SOME_TRACES = [
 ];
 
 /** Store them under a folder. Rejects when the endpoint refuses one. */
-export async function storeSomeTraces(folder: string): Promise<void> {
-  const endpoint = createEndpoint({ store: fileStore(folder) });
+export async function storeSomeTraces(folder: string, layout: KeyLayout = "contract"): Promise<void> {
+  const endpoint = createEndpoint({ store: fileStore(folder), layout });
   for (const trace of SOME_TRACES) {
     const headers = { "content-type": "application/json" };
     const response = await endpoint(

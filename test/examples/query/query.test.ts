@@ -6,18 +6,19 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type Answers, askTraces, TABLE } from "../../../examples/query/duckdb.ts";
 import { storeSomeTraces } from "../../../examples/query/some-traces.ts";
+import { type KeyLayout, traceKey } from "../../../src/endpoint/index.ts";
 import { traceSchema } from "../../../src/trace.ts";
 
-async function storedTraces(): Promise<string> {
+async function storedTraces(layout: KeyLayout = "contract"): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "tracelogger-query-'quoted'-"));
-  await storeSomeTraces(folder);
+  await storeSomeTraces(folder, layout);
   return folder;
 }
 
-describe("DuckDB over the stored files", () => {
+describe.each(["contract", "partitioned"] as const)("DuckDB over files in the layout %s", (layout) => {
   let answers: Answers;
   beforeAll(async () => {
-    const folder = await storedTraces();
+    const folder = await storedTraces(layout);
     answers = await askTraces(folder);
     return () => rm(folder, { recursive: true });
   });
@@ -68,6 +69,18 @@ describe("the Athena tables", () => {
           .sort(),
       ).toEqual(Object.keys(traceSchema.shape).sort());
     }
+  });
+
+  test.each([
+    ["contract", 0, "20240504"],
+    ["partitioned", 1, "2024-05-04"],
+  ] as const)("look for the %s layout where it is, in the form its days are written in", async (layout, index, day) => {
+    const [, template = ""] = /'storage.location.template' = 's3:\/\/BUCKET\/([^']+)'/.exec(tables[index] ?? "") ?? [];
+    const [, format] = /'projection.dt.format' = '([^']+)'/.exec(tables[index] ?? "") ?? [];
+    const folder = template.replaceAll(/\$\{(\w+)\}/g, (_, name) => (name === "dt" ? day : "gpt-5"));
+    const key = await traceKey({ id: "x", system_fingerprint: "gpt-5", created: 1_714_857_600 }, layout);
+    expect(key.json.startsWith(folder)).toBe(true);
+    expect(format).toBe(day.includes("-") ? "yyyy-MM-dd" : "yyyyMMdd");
   });
 
   test("have the types that DuckDB reads, but for JSON, which is text in Athena", () => {
