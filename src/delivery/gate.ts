@@ -4,7 +4,7 @@
  *
  * Pure: `(state, event, now) → state`. Nothing here knows a timer, a request or a trace.
  */
-import { afterDelivery, afterThrottling, type Pace, paceAllowsAtMs, startPace, withStart } from "./pace.ts";
+import { afterDelivery, afterThrottling, type Pace, startPace, withStart } from "./pace.ts";
 
 export interface GateState {
   /** `open`: requests flow. Else exactly one probe at a time, the next not before `reopenAtMs`. */
@@ -38,6 +38,7 @@ export interface GateAnswer {
 /** Two, not the maximum: an endpoint that is down at the start then costs two requests, and growth is quick. */
 const FIRST_LIMIT = 2;
 
+const THROTTLED_MS = 100;
 const BACKOFF = { baseMs: 500, capMs: 60_000 };
 /** Someone has to mend the key or the URL. Quick at first (a key takes seconds to spread), then once a minute. */
 const HELD = { baseMs: 500, capMs: 60_000 };
@@ -61,7 +62,7 @@ export function openGate(maxLimit: number): GateState {
 /** When the next request may start: a time not after `nowMs` means now, `Infinity` means not before an answer comes. */
 export function startsAtMs(state: GateState): number {
   if (state.phase !== "open") return state.probing ? Number.POSITIVE_INFINITY : state.reopenAtMs;
-  return state.inFlight < Math.floor(state.limit) ? paceAllowsAtMs(state.pace) : Number.POSITIVE_INFINITY;
+  return state.inFlight < Math.floor(state.limit) ? state.pace.nextStartMs : Number.POSITIVE_INFINITY;
 }
 
 /** A request has started. */
@@ -107,21 +108,26 @@ function passed(state: GateState, nowMs: number): GateState {
 }
 
 function troubled(state: GateState, kind: Exclude<GateAnswer["kind"], "passed">, answer: GateAnswer): GateState {
+  const { nowMs, retryAfterMs } = answer;
   const streak = state.streak + 1;
+  const waitUntilMs = nowMs + Math.max(waitMs(kind, streak, answer.random), retryAfterMs);
+  const pace = kind === "throttled" ? afterThrottling(state.pace, nowMs, waitUntilMs) : state.pace;
   return {
     ...state,
     phase: kind === "quota" || kind === "held" ? kind : "backing_off",
     streak,
     probing: false,
     epoch: state.epoch + 1,
-    reopenAtMs: answer.nowMs + Math.max(waitMs(kind, streak, answer.random), answer.retryAfterMs),
+    reopenAtMs: kind === "throttled" ? pace.nextStartMs : waitUntilMs,
     limit: Math.max(1, state.limit / 2),
     slowStart: false,
-    pace: kind === "throttled" ? afterThrottling(state.pace, answer.nowMs) : state.pace,
+    pace,
   };
 }
 
 function waitMs(kind: GateAnswer["kind"], streak: number, random: number): number {
+  // The rate was too high, and falls: that is enough, unless the next request is refused as well.
+  if (kind === "throttled" && streak === 1) return THROTTLED_MS;
   const { baseMs, capMs } = kind === "quota" ? QUOTA : kind === "held" ? HELD : BACKOFF;
   return Math.min(capMs, baseMs * 2 ** Math.min(streak, 30)) * (0.5 + random / 2);
 }
