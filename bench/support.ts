@@ -1,12 +1,50 @@
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import type { Counts } from "./sink.ts";
+
+export interface Started extends Disposable {
+  readonly url: string;
+  /** What a sink has counted. */
+  counts(): Promise<Counts>;
+}
 
 /** Starts a server of ours in a process of its own, so that its work is not counted. */
-export async function start(script: "sink.ts" | "provider.ts"): Promise<{ url: string; [Symbol.dispose](): void }> {
-  const child = fork(new URL(script, import.meta.url), { stdio: ["ignore", "pipe", "inherit", "ipc"] });
-  if (!child.stdout) throw new Error(`${script} has no stdout`);
-  const [line] = await once(child.stdout, "data");
-  return { url: String(line).trim(), [Symbol.dispose]: () => child.disconnect() };
+export async function start(script: "sink.ts" | "provider.ts", ...args: (string | number)[]): Promise<Started> {
+  const child = fork(new URL(script, import.meta.url), args.map(String), {
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+    execArgv: [], // a profiler looks at the client
+  });
+  const url = await firstLine(child);
+  return {
+    url,
+    async counts() {
+      child.send("counts");
+      const [counts] = await once(child, "message");
+      return counts;
+    },
+    [Symbol.dispose]: () => child.disconnect(),
+  };
+}
+
+async function firstLine({ stdout }: ChildProcess): Promise<string> {
+  if (!stdout) throw new Error("The child has no stdout.");
+  const [line] = await once(stdout, "data");
+  return String(line).trim();
+}
+
+export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+export const rssMiB = () => process.memoryUsage.rss() / 1024 ** 2;
+
+/** Looks at the memory again and again. */
+export function watchRss() {
+  let peak = rssMiB();
+  const look = () => {
+    peak = Math.max(peak, rssMiB());
+  };
+  const timer = setInterval(look, 20);
+  timer.unref();
+  return { look, peakMiB: () => Math.round(peak), stop: () => clearInterval(timer) };
 }
 
 /** A conversation whose JSON has about `bytes` bytes. */

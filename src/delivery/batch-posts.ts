@@ -159,7 +159,7 @@ async function settleItems(parts: DeliverParts, { traces, items, signal }: Answe
     if (!trace) break;
     const { form } = encodedFor(trace, parts.negotiation);
     const mayTryOthers = verdict.kind === "rejected" && !verdict.tooLarge && form !== "absent";
-    if (mayTryOthers) trace.refused.add(form);
+    if (mayTryOthers) trace.refused = [...trace.refused, form];
     deliveries.push(mayTryOthers ? await deliverOne(parts, trace, signal) : { verdict, form });
   }
   return deliveries;

@@ -52,9 +52,9 @@ export class ChoicesNegotiation {
   }
 
   /** The form to try next for a trace that was refused in some, or `null` when all have been tried. */
-  next(form: ChoicesForm, refused: ReadonlySet<ChoicesForm>): ChoicesForm | null {
-    if (form === "absent") return refused.has("absent") ? null : "absent";
-    return [this.#accepted, ...ORDER].find((candidate) => !refused.has(candidate)) ?? null;
+  next(form: ChoicesForm, refused: readonly ChoicesForm[]): ChoicesForm | null {
+    if (form === "absent") return refused.includes("absent") ? null : "absent";
+    return [this.#accepted, ...ORDER].find((candidate) => !refused.includes(candidate)) ?? null;
   }
 
   /** A trace passed in this form. Says whether that is news. */

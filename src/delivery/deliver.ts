@@ -81,7 +81,7 @@ export async function deliverOne(parts: DeliverParts, trace: QueuedTrace, signal
     const verdict = await attempt(json, signal);
     if (verdict.kind === "delivered" && form !== "absent" && negotiation.learn(form)) onForm(form);
     if (verdict.kind !== "rejected" || verdict.tooLarge) return { verdict, form };
-    trace.refused.add(form);
+    trace.refused = [...trace.refused, form];
     if (negotiation.next(trace.form, trace.refused) === null) return { verdict, form };
   }
 }

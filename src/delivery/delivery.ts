@@ -28,6 +28,12 @@ export interface DeliveryParts {
   readonly onChange: () => void;
 }
 
+/**
+ * What stands on disk is taken into memory only as far as the next second or so may need it: a host that logs a million
+ * traces then does not feel them.
+ */
+const BESIDE_DISK: QueueLimits = { maxTraces: 1_000, maxBytes: 8 * 1024 * 1024 };
+
 export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #parts: DeliveryParts;
@@ -39,14 +45,19 @@ export class Delivery {
   /** With `overflow: "wait"`: accepted, and outside the full queue. */
   #outside: Item[] = [];
   readonly #disk: OnDisk | undefined;
+  /** What may wait in memory as long as there is another place for the rest. */
+  readonly #comfortable: QueueLimits;
   #isStopped = false;
   requests = 0;
-  choicesLeftOut = 0;
 
   constructor(options: DeliveryOptions, parts: DeliveryParts) {
     this.#options = options;
     this.#parts = parts;
-    this.#ledger = new Ledger({ onLoss: parts.onLoss, onSettled: () => this.#onSettled() });
+    this.#ledger = new Ledger({
+      acknowledge: (ref) => this.#disk?.acknowledge(ref),
+      onLoss: parts.onLoss,
+      onSettled: () => this.#onSettled(),
+    });
     const { attempt, onEvent } = parts;
     const deliverParts: DeliverParts = {
       attempt: (...args) => {
@@ -60,13 +71,14 @@ export class Delivery {
     const parcel: Parcel = isBatch ? { ...options.batch } : { maxTraces: 1, maxBytes: Number.POSITIVE_INFINITY };
     const deliver = isBatch ? lazyBatchPosts(deliverParts, parcel) : singlePosts(deliverParts);
     this.#dispatcher = new Dispatcher(options, { deliver, parcel: () => parcel, onEvent });
+    this.#comfortable = parts.openSpool ? smaller(options.queue, BESIDE_DISK) : options.queue;
     this.#disk =
       parts.openSpool &&
       new OnDisk({
         open: parts.openSpool,
         ledger: this.#ledger,
         dispatcher: this.#dispatcher,
-        queue: options.queue,
+        queue: this.#comfortable,
         hasRoom: (share) => this.hasRoom(share),
         onEvent,
         onChange: parts.onChange,
@@ -76,8 +88,7 @@ export class Delivery {
   get stats() {
     const { traces, bytes } = this.#dispatcher.load;
     const gate = this.#dispatcher.phase;
-    const { requests, choicesLeftOut } = this;
-    return { ...this.#ledger.totals, requests, choicesLeftOut, gate, inQueue: traces, pendingBytes: bytes };
+    return { ...this.#ledger.totals, requests: this.requests, gate, inQueue: traces, pendingBytes: bytes };
   }
 
   get pending(): number {
@@ -86,10 +97,7 @@ export class Delivery {
 
   /** Takes one trace. `settled` is called once. */
   accept(input: unknown, settled: (receipt: TraceReceipt) => void, truncate = false): void {
-    const ticket = this.#ledger.accept((receipt) => {
-      if (receipt.status === "delivered") this.choicesLeftOut += receipt.leftOut.length;
-      settled(receipt);
-    });
+    const ticket = this.#ledger.accept(settled);
     const prepared = prepare(input, this.#options);
     if (!(prepared instanceof Promise)) {
       this.#keep(prepared, ticket, truncate);
@@ -107,9 +115,8 @@ export class Delivery {
   }
 
   /** Is the queue less full than this share of its limits, with so much more in it? */
-  hasRoom(share: number, moreBytes = 0): boolean {
+  hasRoom(share: number, moreBytes = 0, { maxTraces, maxBytes } = this.#comfortable): boolean {
     const { traces, bytes } = this.#dispatcher.load;
-    const { maxTraces, maxBytes } = this.#options.queue;
     return traces < maxTraces * share && bytes + moreBytes <= maxBytes * share;
   }
 
@@ -143,7 +150,7 @@ export class Delivery {
     this.#disk?.stop();
     const cause = this.#dispatcher.lastTrouble ?? undefined;
     for (const trace of [...this.#dispatcher.stop(), ...this.#outside.splice(0)]) {
-      if ((trace.ref ?? this.#writeAhead(trace, true)) !== null) trace.ticket.spool(trace.id);
+      if ((trace.ticket.ref ?? this.#writeAhead(trace, true)) !== null) trace.ticket.spool(trace.id);
       else lose(trace, reason, message, cause);
     }
     const redacting = [...this.#redacting];
@@ -162,7 +169,10 @@ export class Delivery {
     const isRoom = this.hasRoom(1, encoded.bytes);
     const ref = this.#writeAhead(encoded, !isRoom);
     if (!isRoom && ref !== null) ticket.spool(encoded.id);
-    else this.#enqueue({ ...encoded, ticket, ref });
+    else {
+      ticket.ref = ref;
+      this.#enqueue({ ...encoded, ticket });
+    }
   }
 
   #writeAhead(trace: { readonly id: string; readonly json: string }, handOut: boolean): SpoolRef | null {
@@ -176,7 +186,7 @@ export class Delivery {
   }
 
   #makeRoom(bytes: number): boolean {
-    while (!this.hasRoom(1, bytes)) {
+    while (!this.hasRoom(1, bytes, this.#options.queue)) {
       const evicted = this.#options.queue.overflow === "drop-oldest" ? this.#dispatcher.evictOldest() : undefined;
       if (!evicted) return false;
       lose(evicted, "queue_full", "Dropped to make room for a newer trace: see `queue.overflow`.");
@@ -185,15 +195,22 @@ export class Delivery {
   }
 
   #add(item: Item): void {
-    this.#dispatcher.add(toQueued(item, this.#options.maxAgeMs, (ref) => this.#disk?.acknowledge(ref)));
+    this.#dispatcher.add(toQueued(item, this.#options.maxAgeMs));
   }
 
   #onSettled(): void {
-    while (this.#outside[0] && this.hasRoom(1, this.#outside[0].bytes)) {
+    while (this.#outside[0] && this.hasRoom(1, this.#outside[0].bytes, this.#options.queue)) {
       const [item] = this.#outside.splice(0, 1);
       if (item) this.#add(item);
     }
     this.#disk?.refill();
     this.#parts.onChange();
   }
+}
+
+function smaller(one: QueueLimits, other: QueueLimits): QueueLimits {
+  return {
+    maxTraces: Math.min(one.maxTraces, other.maxTraces),
+    maxBytes: Math.min(one.maxBytes, other.maxBytes),
+  };
 }

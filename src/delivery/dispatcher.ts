@@ -5,6 +5,7 @@
 import { DeliveryError, type TraceLoggerError } from "../errors.ts";
 import type { LossReason, TraceLoggerEvent } from "../receipts.ts";
 import { Alarm, monotonicMs } from "./alarm.ts";
+import { decodeTrace } from "./choices-form.ts";
 import type { Deliver, Delivery } from "./deliver.ts";
 import {
   abandoned,
@@ -222,5 +223,5 @@ function isTrouble(verdict: Delivery["verdict"]): verdict is Trouble {
 }
 
 function lose(trace: QueuedTrace, reason: LossReason, error: TraceLoggerError): void {
-  trace.ticket.lose({ id: trace.id, reason, error }, trace.decode);
+  trace.ticket.lose({ id: trace.id, reason, error }, () => decodeTrace(trace.json));
 }

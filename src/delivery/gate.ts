@@ -62,7 +62,7 @@ export function openGate(maxLimit: number): GateState {
 /** When the next request may start: a time not after `nowMs` means now, `Infinity` means not before an answer comes. */
 export function startsAtMs(state: GateState): number {
   if (state.phase !== "open") return state.probing ? Number.POSITIVE_INFINITY : state.reopenAtMs;
-  return state.inFlight < Math.floor(state.limit) ? state.pace.nextStartMs : Number.POSITIVE_INFINITY;
+  return state.inFlight < Math.floor(state.limit) ? Math.max(0, state.pace.nextStartMs) : Number.POSITIVE_INFINITY;
 }
 
 /** A request has started. */

@@ -1,8 +1,11 @@
 /** Counts what happens to every accepted trace, settles its caller exactly once, and is the one door for losses. */
 import { DeliveryError, type TraceLoggerError } from "../errors.ts";
-import { LOSS_REASONS, type LossReason, type TraceLoss, type TraceReceipt } from "../receipts.ts";
+import { LOSS_REASONS, type LossReason, type SkippedReceipt, type TraceLoss, type TraceReceipt } from "../receipts.ts";
+import type { SpoolRef } from "./spool/spool.ts";
 
 export interface LedgerHooks {
+  /** A trace that stands on disk was delivered or lost: the disk need not keep it any longer. */
+  readonly acknowledge: (ref: SpoolRef) => void;
   /** Told of every loss once. */
   readonly onLoss: (loss: TraceLoss) => void;
   /** Told whenever a trace has left the memory. */
@@ -11,6 +14,8 @@ export interface LedgerHooks {
 
 /** One accepted trace in the ledger. The first call settles it; later ones do nothing. */
 export interface Ticket {
+  /** Where the trace stands on disk, `null` when only in memory. Changes when the disk is lost or comes back. */
+  ref: SpoolRef | null;
   deliver(receipt: { readonly id: string; readonly url: string | null; readonly leftOut: readonly "choices"[] }): void;
   lose(
     loss: { readonly id: string | null; readonly reason: LossReason; readonly error: TraceLoggerError },
@@ -18,8 +23,6 @@ export interface Ticket {
   ): void;
   /** It stands on disk, and no longer in memory. It stays pending. */
   spool(id: string): void;
-  /** Called when it is delivered or lost, before anybody else is told. */
-  onEnd?: () => unknown;
 }
 
 /** What became of the traces that were pending when the watch began. */
@@ -43,8 +46,13 @@ interface OpenWatch {
   readonly resolve: () => void;
 }
 
-/** A trace's place in the order of acceptance, or in the order on disk. */
-type Place = { readonly number: number } | { readonly diskNumber: number };
+type EndReceipt = Exclude<TraceReceipt, SkippedReceipt>;
+
+/** A trace's number in the order of acceptance; on disk, in the order there. */
+interface Place {
+  readonly number: number;
+  readonly isDisk: boolean;
+}
 
 export class Ledger {
   readonly #hooks: LedgerHooks;
@@ -53,6 +61,7 @@ export class Ledger {
   #numbers = 0;
   #inMemory = 0;
   #delivered = 0;
+  #choicesLeftOut = 0;
   readonly #lost: Record<LossReason, number>;
   /** Traces of ours that stood only on disk, ever, and how many of these have been read back since. */
   #spooled = 0;
@@ -80,19 +89,20 @@ export class Ledger {
       pending: this.pending,
       spooled: this.onDisk,
       lost: { ...this.#lost },
+      choicesLeftOut: this.#choicesLeftOut,
     };
   }
 
   accept(settled: (receipt: TraceReceipt) => void): Ticket {
     this.#accepted++;
-    return this.#open({ number: ++this.#numbers }, settled);
+    return this.#open({ number: ++this.#numbers, isDisk: false }, settled);
   }
 
   /** A trace comes back from disk: one of ours, or one that a dead process left, which is accepted only now. */
   readBack(from: "ours" | "adopted"): Ticket {
-    if (from === "ours") return this.#open({ diskNumber: ++this.#readBack }, () => {});
+    if (from === "ours") return this.#open({ number: ++this.#readBack, isDisk: true });
     this.#accepted++;
-    return this.#open({ number: ++this.#numbers }, () => {});
+    return this.#open({ number: ++this.#numbers, isDisk: false });
   }
 
   /** Traces of ours on disk were destroyed there: nothing is left of them but their number. */
@@ -107,7 +117,7 @@ export class Ledger {
   /** Traces of ours on disk were taken over by another process: from here on they are among the accepted ones there. */
   handOver(count: number): void {
     this.#accepted -= count;
-    for (let i = 0; i < count; i++) this.#tell({ diskNumber: ++this.#readBack }, "spooled");
+    for (let i = 0; i < count; i++) this.#tell({ number: ++this.#readBack, isDisk: true }, "spooled");
   }
 
   /** Watch everything that is pending now: the watermark of a flush. */
@@ -123,45 +133,35 @@ export class Ledger {
     return { done, counts: watch, end: () => this.#watches.delete(watch) };
   }
 
-  #open(place: Place, settled: (receipt: TraceReceipt) => void): Ticket {
+  #open(place: Place, settled = (_receipt: TraceReceipt): void => {}): Ticket {
     this.#inMemory++;
-    let isOpen = true;
-    const close = (): boolean => {
-      const wasOpen = isOpen;
-      isOpen = false;
-      if (wasOpen) this.#inMemory--;
-      return wasOpen;
-    };
-    const ticket: Ticket = {
-      deliver: (receipt) => {
-        if (!close()) return;
-        ticket.onEnd?.();
-        this.#delivered++;
-        settled({ status: "delivered", ...receipt });
-        this.#tell(place, "delivered");
-      },
-      lose: (loss, trace) => {
-        if (!close()) return;
-        ticket.onEnd?.();
-        this.#lost[loss.reason]++;
-        // First those who watch: `onLoss` is the host's, and may begin a flush, whose watch must not count this one.
-        this.#tell(place, "lost");
-        this.#hooks.onLoss({ ...loss, trace: trace() });
-        settled({ status: "lost", ...loss });
-      },
-      spool: (id) => {
-        if (!close()) return;
-        this.#spooled++;
-        settled({ status: "spooled", id });
-        this.#tell(place, "spooled");
-      },
-    };
-    return ticket;
+    return new OpenTicket(place, settled, this.#end);
   }
 
-  #tell(place: Place, outcome: "delivered" | "lost" | "spooled"): void {
+  readonly #end: OnEnd = ({ place, ref, settled }, receipt, trace) => {
+    this.#inMemory--;
+    if (receipt.status === "spooled") this.#spooled++;
+    else if (ref !== null) this.#hooks.acknowledge(ref);
+    if (receipt.status === "delivered") {
+      this.#delivered++;
+      this.#choicesLeftOut += receipt.leftOut.length;
+    }
+    if (receipt.status !== "lost") {
+      settled(receipt);
+      this.#tell(place, receipt.status);
+      return;
+    }
+    const { id, reason, error } = receipt;
+    this.#lost[reason]++;
+    // First those who watch: `onLoss` is the host's, and may begin a flush, whose watch must not count this one.
+    this.#tell(place, "lost");
+    this.#hooks.onLoss({ id, reason, error, trace: trace?.() });
+    settled(receipt);
+  };
+
+  #tell({ number, isDisk }: Place, outcome: EndReceipt["status"]): void {
     for (const watch of this.#watches) {
-      if (!isWatched(place, watch)) continue;
+      if (number > (isDisk ? watch.diskMark : watch.mark)) continue;
       watch[outcome]++;
       watch.pending--;
       if (watch.pending > 0) continue;
@@ -172,6 +172,36 @@ export class Ledger {
   }
 }
 
-function isWatched(place: Place, watch: OpenWatch): boolean {
-  return "number" in place ? place.number <= watch.mark : place.diskNumber <= watch.diskMark;
+type OnEnd = (ticket: OpenTicket, receipt: EndReceipt, trace?: () => unknown) => void;
+
+/** A class, not closures: a million of them are made. */
+class OpenTicket implements Ticket {
+  ref: SpoolRef | null = null;
+  readonly place: Place;
+  readonly settled: (receipt: TraceReceipt) => void;
+  #onEnd: OnEnd | undefined;
+
+  constructor(place: Place, settled: OpenTicket["settled"], onEnd: OnEnd) {
+    this.place = place;
+    this.settled = settled;
+    this.#onEnd = onEnd;
+  }
+
+  deliver(receipt: Parameters<Ticket["deliver"]>[0]): void {
+    this.#end({ status: "delivered", ...receipt });
+  }
+
+  lose(loss: Parameters<Ticket["lose"]>[0], trace: () => unknown): void {
+    this.#end({ status: "lost", ...loss }, trace);
+  }
+
+  spool(id: string): void {
+    this.#end({ status: "spooled", id });
+  }
+
+  #end(receipt: EndReceipt, trace?: () => unknown): void {
+    const onEnd = this.#onEnd;
+    this.#onEnd = undefined;
+    onEnd?.(this, receipt, trace);
+  }
 }

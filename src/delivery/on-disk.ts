@@ -49,7 +49,7 @@ export class OnDisk {
   /** Traces of ours on disk, those included that are in memory too. */
   get count(): number {
     const { ledger, dispatcher } = this.#parts;
-    return ledger.onDisk + dispatcher.traces.filter((trace) => trace.ref !== null).length;
+    return ledger.onDisk + dispatcher.traces.filter((trace) => trace.ticket.ref !== null).length;
   }
 
   /** On disk before `logTrace` returns; `handOut`: to be read back later. `null` when it cannot write. */
@@ -106,8 +106,9 @@ export class OnDisk {
     const ticket = this.#parts.ledger.readBack(record.isAdopted ? "adopted" : "ours");
     const json = Buffer.from(record.body).toString("utf8");
     const form = formIn(json);
-    const item = { id: record.id, json, bytes: record.body.length, form: form ?? "absent", ticket, ref: record.ref };
-    const queued = toQueued(item, Number.POSITIVE_INFINITY, (acked) => this.acknowledge(acked));
+    ticket.ref = record.ref;
+    const item = { id: record.id, json, bytes: record.body.length, form: form ?? "absent", ticket };
+    const queued = toQueued(item, Number.POSITIVE_INFINITY);
     if (form === null) {
       const message = "What stands on disk is no trace: something else has written to the spool's folder.";
       const error = new DeliveryError(message, { code: "spool_lost" });
@@ -141,7 +142,7 @@ export class OnDisk {
     const { onDisk } = ledger;
     // Another process has them, those in memory included: what we deliver of these it delivers again, which is harmless.
     if (isDeleted) {
-      for (const trace of dispatcher.traces) trace.ref = null;
+      for (const trace of dispatcher.traces) trace.ticket.ref = null;
       ledger.loseOnDisk(onDisk, undefined);
     } else ledger.handOver(onDisk);
   }
@@ -149,8 +150,9 @@ export class OnDisk {
   #writeWhatIsNotOnDisk(): void {
     if (this.#isStopped) return;
     for (const trace of this.#parts.dispatcher.traces) {
-      trace.ref ??= this.writeAhead(trace, false);
-      if (trace.ref === null) return;
+      const { ticket } = trace;
+      ticket.ref ??= this.writeAhead(trace, false);
+      if (ticket.ref === null) return;
       trace.expiresAtMs = Number.POSITIVE_INFINITY;
     }
   }

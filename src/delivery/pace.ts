@@ -30,7 +30,7 @@ const RETURN = { seconds: 3, requests: 60 };
 /** A rate is measured over one to two windows. A few requests would tell nothing. */
 const WINDOW = { ms: 1_000, deliveries: 10 };
 /** Timers are late by some milliseconds: a start that is late may be made up for, within these limits. */
-const CATCH_UP = { starts: 2, ms: 10 };
+const CATCH_UP = { starts: 4, ms: 20 };
 
 /** Requests that could have started so long ago were not there: what passed before that is not what can pass. */
 const LULL_MS = 2_000;

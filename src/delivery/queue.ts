@@ -1,8 +1,6 @@
 /** The traces that wait, first in, first out, counted in bytes and items. Knows nothing of time or requests. */
-import type { Trace } from "../trace.ts";
 import type { ChoicesForm } from "./choices-form.ts";
 import type { Ticket } from "./ledger.ts";
-import type { SpoolRef } from "./spool/spool.ts";
 
 /** A trace on its way: encoded once, sent as often as it takes. */
 export interface QueuedTrace {
@@ -13,18 +11,14 @@ export interface QueuedTrace {
   readonly bytes: number;
   readonly form: ChoicesForm;
   /** Forms in which the endpoint refused this trace. */
-  readonly refused: Set<ChoicesForm>;
+  refused: readonly ChoicesForm[];
   /** When it is given up, by the clock of alarm.ts. */
   expiresAtMs: number;
-  /** Where it stands on disk, `null` when only in memory. Changes when the disk is lost or comes back. */
-  ref: SpoolRef | null;
   /** Times it failed while others passed; see the poison rule in dispatcher.ts. */
   failures: number;
   /** Deliveries of the logger when it failed last. */
   deliveredAtFailure: number;
   readonly ticket: Ticket;
-  /** The trace itself again, for whoever has to save a lost one. */
-  readonly decode: () => Trace;
 }
 
 export interface QueueLimits {

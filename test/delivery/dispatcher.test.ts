@@ -53,18 +53,15 @@ function setUp(answer: (trace: QueuedTrace) => Delivery | Promise<Delivery>, opt
       json: "{}",
       bytes: 2,
       form: "absent",
-      refused: new Set(),
+      refused: [],
       expiresAtMs: monotonicMs() + maxAgeMs,
-      ref: null,
       failures: 0,
       deliveredAtFailure: -1,
       ticket: {
+        ref: null,
         deliver: () => note(`delivered ${id}`),
         lose: ({ reason }) => note(`lost ${id} ${reason}`),
         spool: () => note(`spooled ${id}`),
-      },
-      decode: () => {
-        throw new Error("not asked for here");
       },
     });
   return { dispatcher, add, log };
