@@ -10,6 +10,7 @@ const withoutLoadedOnDemand = (config) => ({
     "attempt",
     "batch-posts",
     "follow-call",
+    "read-back",
     "chat-completions",
     "completions",
     "responses",

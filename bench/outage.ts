@@ -1,39 +1,59 @@
 /**
- * What an outage costs: `node bench/outage.ts [seconds]` (default 15). For each kind of trouble, 200 traces are logged
- * while it lasts; prints what was delivered, requests wasted per minute of outage, memory, and the time to recover.
+ * What outages cost: `node bench/outage.ts [seconds]` (default 15). For each kind of trouble a client of its own logs 200
+ * traces while it lasts, all kinds at the same time. Prints what arrived, requests wasted, memory, and how long after the
+ * end of the outage the last trace was there.
  */
+import { TraceLogger } from "tracelogger";
+import { TROUBLES } from "./sink.ts";
+import { rssMiB, run, sleep, start, traceOf } from "./support.ts";
 
-import { TraceLogger } from "../src/index.ts";
-import { type Reply, replies, scriptedEndpoint } from "../test/support.ts";
-import { traceOf } from "./support.ts";
+const TRACES = 200;
 
-const outageMs = Number(process.argv[2] ?? 15) * 1000;
-const kinds: Record<string, Reply> = {
-  "503": replies.unavailable,
-  "429": replies.tooMany,
-  resets: "reset",
-  hang: "hang",
-  '200 {"statusCode":500}': replies.failed("ClientError: SlowDown"),
-};
-const rssMiB = () => Math.round(process.memoryUsage().rss / 1024 ** 2);
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function measure(kind: string, reply: Reply): Promise<string> {
-  await using endpoint = await scriptedEndpoint(() => reply);
-  await using logger = new TraceLogger({ endpoint: endpoint.url, onLoss: () => {}, onEvent: () => {} });
-  const before = rssMiB();
-  for (let i = 0; i < 200; i++) {
-    void logger.logTrace(traceOf(1024));
-    await sleep(outageMs / 200);
-  }
-  const wastedPerMinute = (endpoint.requests.length * 60_000) / outageMs;
-  endpoint.reply = () => undefined;
-  const start = performance.now();
-  const { delivered, pending, lost } = await logger.flush({ timeoutMs: 120_000 });
-  const took = Math.round(performance.now() - start);
-  const stored = new Set(endpoint.stored.map(({ id }) => id)).size;
-  return `${kind}: delivered ${delivered} of 200 (server holds ${stored}), pending ${pending}, lost ${lost}; ${endpoint.requests.length - endpoint.stored.length} requests wasted (${wastedPerMinute.toFixed(1)}/min); all there ${took} ms after the end; RSS ${before} → ${rssMiB()} MiB`;
+interface Report {
+  readonly delivered: number;
+  readonly rssMiB: readonly number[];
+  readonly heapMiB: readonly number[];
 }
 
-console.log(`outages of ${outageMs / 1000} s`);
-await Promise.all(Object.entries(kinds).map(async ([kind, reply]) => console.log(await measure(kind, reply))));
+/** Memory at a quarter of the outage, at its end, and after everything has arrived. */
+async function client(url: string, outageMs: number): Promise<void> {
+  const logger = new TraceLogger({ endpoint: url, onEvent: () => {} });
+  const rss = [rssMiB()];
+  const heap: number[] = [];
+  const look = () => {
+    rss.push(rssMiB());
+    globalThis.gc?.();
+    heap.push(process.memoryUsage().heapUsed / 1024 ** 2);
+  };
+  for (let i = 0; i < TRACES; i++) {
+    void logger.logTrace(traceOf(1024));
+    await sleep(outageMs / TRACES);
+    if (i === TRACES / 4) look();
+  }
+  look();
+  const { delivered } = await logger.flush({ timeoutMs: 180_000 });
+  look();
+  console.log(JSON.stringify({ delivered, rssMiB: rss, heapMiB: heap } satisfies Report));
+}
+
+async function measure(kind: string, outageMs: number): Promise<string> {
+  using sink = await start("sink.ts", "outage", kind, outageMs);
+  const { printed } = await run("outage.ts", ["client", sink.url, outageMs], ["--expose-gc"]);
+  const report: Report = JSON.parse(printed);
+  const { stored, again, wasted, firstRequestAtMs, lastAnswerAtMs } = await sink.counts();
+  const afterMs = lastAnswerAtMs - firstRequestAtMs - outageMs;
+  const round = (values: readonly number[]) => values.map((value) => value.toFixed(0)).join(" → ");
+  return (
+    `${kind}: server holds ${stored} of ${TRACES} (${again} twice), ${wasted} requests wasted; ` +
+    `all there ${(afterMs / 1000).toFixed(1)} s after the end; ` +
+    `RSS ${round(report.rssMiB)} MiB, heap after gc ${round(report.heapMiB)} MiB`
+  );
+}
+
+const [seconds = "15", ...rest] = process.argv.slice(2);
+if (seconds === "client") await client(rest[0] ?? "", Number(rest[1]));
+else {
+  console.log(`outages of ${seconds} s (memory: start → a quarter into it → its end → all delivered)`);
+  const outageMs = Number(seconds) * 1000;
+  await Promise.all(Object.keys(TROUBLES).map(async (kind) => console.log(await measure(kind, outageMs))));
+}

@@ -15,7 +15,8 @@ export interface Counts {
   readonly again: number;
   /** Requests that were not answered with success. */
   readonly wasted: number;
-  /** When the last answer was given, by the wall clock. */
+  /** When the first request came and the last answer was given, by the wall clock. */
+  readonly firstRequestAtMs: number;
   readonly lastAnswerAtMs: number;
 }
 
@@ -63,7 +64,7 @@ const BEHAVIOURS: Record<string, (...numbers: string[]) => () => Reply | Promise
 function main([behaviour = "store", ...numbers]: string[]): void {
   const answer = JSON.stringify({ outcome: "success", error: null, url: null });
   const ids = new Set<string>();
-  const counts = { requests: 0, again: 0, wasted: 0, lastAnswerAtMs: 0 };
+  const counts = { requests: 0, again: 0, wasted: 0, firstRequestAtMs: 0, lastAnswerAtMs: 0 };
   const replyOf = BEHAVIOURS[behaviour]?.(...numbers);
   if (!replyOf) throw new Error(`There is no behaviour "${behaviour}".`);
   const server = createServer((request, response) => {
@@ -73,6 +74,7 @@ function main([behaviour = "store", ...numbers]: string[]): void {
     });
     request.on("end", async () => {
       counts.requests++;
+      counts.firstRequestAtMs ||= Date.now();
       const reply = await replyOf();
       counts.lastAnswerAtMs = Date.now();
       if (reply !== "store") {

@@ -26,6 +26,24 @@ export async function start(script: "sink.ts" | "provider.ts", ...args: (string 
   };
 }
 
+/** Runs one of our programs to its end; gives back when that was, by the wall clock, and what it printed as JSON. */
+export async function run(script: string, args: readonly (string | number)[], execArgv: readonly string[] = []) {
+  const child = fork(new URL(script, import.meta.url), args.map(String), {
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+    execArgv: [...execArgv],
+  });
+  let printed = "";
+  child.stdout?.setEncoding("utf8").on("data", (text) => {
+    printed += text;
+  });
+  let endedAtMs = 0;
+  child.on("exit", () => {
+    endedAtMs = Date.now();
+  });
+  await once(child, "close");
+  return { endedAtMs, printed };
+}
+
 async function firstLine({ stdout }: ChildProcess): Promise<string> {
   if (!stdout) throw new Error("The child has no stdout.");
   const [line] = await once(stdout, "data");
