@@ -81,7 +81,7 @@ export function fromTraceMessage(stored: TraceMessage): Said {
   if (decoded === undefined) return { message: { role: stored.role, content: stored.content } };
   const { role, choice, value } = decoded;
   // Only a call's message has this role *and* is stored as `system`: a message of the role "call" is stored as `user`.
-  if (role === "call" && stored.role === "system") return { call: value as CallEnding }; // written by toCallMessage
+  if (role === "call" && stored.role === "system" && isObject(value)) return { call: value as CallEnding }; // written by toCallMessage
   const message = role === NO_ROLE || !isObject(value) ? value : { role, ...value };
   return choice === undefined ? { message } : { message, choice };
 }

@@ -113,6 +113,10 @@ describe("the mapping", () => {
     expect(Object.hasOwn(Object.prototype, "polluted")).toBe(false);
   });
 
+  test("takes what is no object for no ending of a call", () => {
+    expect(fromTraceMessage({ role: "system", content: ":::: call\n:::: " }).call).toBeUndefined();
+  });
+
   test("holds one object that occurs twice twice", () => {
     const part = { text: "the same words" };
     const message = { role: "user", content: [part, part] };
