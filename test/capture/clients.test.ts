@@ -132,6 +132,40 @@ describe.each(clients)("%s, wrapped", (_, make, copied) => {
     ]);
   });
 
+  test("retries as it does bare, and the call is traced once", async () => {
+    const busy = json({ error: { message: "Busy." } }, { status: 429, headers: { "retry-after-ms": "1" } });
+    const sink = collectingSink();
+    const client = wrapOpenAI(makeClient(), sink, { captureErrors: false });
+    server.script(busy, json(completion({ content: "Hello there." })), busy, replies[1] ?? busy);
+    await client.chat.completions.create(ask, { maxRetries: 1 });
+    await drain(await client.chat.completions.create({ ...ask, stream: true }, { maxRetries: 1 }));
+    expect(server.requests).toHaveLength(4);
+    expect((await sink.settle(2)).map(({ messages }) => messages[1]?.content)).toEqual([
+      "Hello there.",
+      "Hello again.",
+    ]);
+  });
+
+  test("throws the error that it throws bare; it is traced for those who want it", async () => {
+    const refused = json({ error: { message: "No, not so.", code: "bad_thing" } }, { status: 422 });
+    const fail = async (client: OpenAI) => {
+      const error: unknown = await client.chat.completions.create(ask).catch((thrown: unknown) => thrown);
+      const { message, status } = error as Error & { readonly status: unknown }; // as all of them throw
+      return { class: Object(error).constructor.name, message, status };
+    };
+    server.script(refused);
+    const bare = await fail(makeClient());
+    expect(bare).toMatchObject({ status: 422, message: expect.stringContaining("No, not so.") });
+    const [quiet, told] = [collectingSink(), collectingSink()];
+    expect(await fail(wrapOpenAI(makeClient(), quiet))).toEqual(bare);
+    expect(await fail(wrapOpenAI(makeClient(), told, { captureErrors: true }))).toEqual(bare);
+    const [trace, ...others] = await told.settle();
+    expect([others, quiet.traces]).toEqual([[], []]);
+    expect(trace?.messages.map((message) => fromTraceMessage(message).call).filter(Boolean)).toEqual([
+      { ended: "failed", status: 422, error: { message: "No, not so.", code: "bad_thing" } },
+    ]);
+  });
+
   test(`is ${copied ? "a copy: the client that was given stays untraced" : "the same client"}`, () => {
     const client = makeClient();
     const { fetch } = client as unknown as { fetch: unknown }; // not declared by all of them
