@@ -145,7 +145,7 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
     const before = this.stats.lost.exit;
     const wasPrinted = this.#hasPrinted;
     this.#hasPrinted = true; // one line for all of them
-    this.#delivery.stop("exit", "The process ended before the trace was delivered.");
+    this.#delivery.stop("exit", "The process ended before its delivery.");
     this.#hasPrinted = wasPrinted;
     const lost = this.stats.lost.exit - before;
     if (lost > 0 && !this.#options.onLoss) this.#print(`the process ended with ${lost} undelivered traces in memory.`);
@@ -199,11 +199,9 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
 
   #tellLoss(loss: TraceLoss): void {
     const { onLoss } = this.#options;
-    if (onLoss && this.#lossDepth < MAX_LOSS_DEPTH) {
-      this.#lossDepth++;
-      guard(() => onLoss(loss));
-      this.#lossDepth--;
-    } else this.#print(`a trace was lost (${loss.reason}): ${loss.error.message} Pass \`onLoss\` to keep such traces.`);
+    if (this.#lossDepth++ < MAX_LOSS_DEPTH && onLoss) guard(() => onLoss(loss));
+    else this.#print(`a trace was lost (${loss.reason}): ${loss.error.message} Pass \`onLoss\` to keep them.`);
+    this.#lossDepth--;
   }
 
   #tellEvent(event: TraceLoggerEvent): void {

@@ -31,9 +31,9 @@ export function remindAtEnd(logger: EndsWithProcess): void {
 }
 
 /** Has the last moment come, too late to be told of it? */
-export function isLeaving(): boolean {
+export function isLeaving(): boolean | undefined {
   // Not in the types, though it has been there since Node 0.10.
-  return (globalThis.process as { _exiting?: unknown } | undefined)?._exiting === true;
+  return (globalThis.process as { _exiting?: boolean } | undefined)?._exiting;
 }
 
 export function forgetAtEnd(logger: EndsWithProcess): void {
@@ -63,6 +63,6 @@ export function finishOnSignals(finish: () => Promise<unknown>): () => void {
   const stop = (): void => {
     for (const signal of SIGNALS) process?.off?.(signal, onSignal);
   };
-  for (const signal of SIGNALS) process?.prependListener?.(signal, onSignal);
+  for (const signal of SIGNALS) process?.prependListener?.(signal, onSignal); // see `isHosts`
   return stop;
 }

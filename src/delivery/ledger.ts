@@ -107,7 +107,7 @@ export class Ledger {
 
   /** Traces of ours on disk were destroyed there: nothing is left of them but their number. */
   loseOnDisk(count: number, cause: unknown): void {
-    const message = `${count} traces were destroyed on disk: look into the spool's \`bad\` folder for remains.`;
+    const message = `${count} traces were destroyed on disk: see the spool's \`bad\` folder.`;
     const error = new DeliveryError(message, { code: "spool_lost", cause });
     for (let i = 0; i < count; i++) {
       this.readBack("ours").lose({ id: null, reason: "spool_lost", error }, () => null);

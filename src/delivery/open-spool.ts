@@ -25,7 +25,7 @@ function load(): OpenSpool {
     return require("tracelogger/spool").openSpool;
   } catch (cause) {
     const message =
-      'Option `spool`: it needs Node and the package in node_modules. When bundled, pass `spool: { dir, open: openSpool }` (from "tracelogger/spool").';
+      'Option `spool`: it needs Node and the package in node_modules. When bundled: `spool: { dir, open: openSpool }`, from "tracelogger/spool".';
     throw new TraceLoggerError(message, { code: "invalid_option", cause });
   }
 }

@@ -81,7 +81,7 @@ function utf8Bytes(text: string): number {
 
 function redacted(trace: Trace, redact: NonNullable<PrepareOptions["redact"]>): Prepared | Promise<Prepared> {
   const failed = (cause: unknown): Prepared => {
-    const message = "`redact` failed or gave back no valid trace, so the trace was not sent. Mend the `redact` option.";
+    const message = "`redact` failed or gave back no valid trace, so it was not sent: mend the `redact` option.";
     return refuse("redact_failed", {
       id: trace.id,
       error: new DeliveryError(message, { code: "redact_failed", cause }),
