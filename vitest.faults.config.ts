@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/faults/**/*.test.ts"],
-    testTimeout: process.env["FAULTS"] === "long" ? 1_800_000 : 240_000,
+    testTimeout: process.env["FAULTS"] === "long" ? 1_800_000 : 600_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
     restoreMocks: true,

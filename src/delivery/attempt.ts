@@ -45,8 +45,9 @@ export function createAttempt(options: AttemptOptions): Attempt {
         // Given to ky, the signal would be joined with one of ky's own, which costs a tenth of the whole request.
         fetch: (request) => send(request, { signal: deadline.signal }),
       });
-      // Raced, since not every `fetch` heeds its signal, least of all while a body is being read.
-      return judge(await Promise.race([exchange.then(readAnswer), deadline.aborted]), Date.now());
+      // Raced, since not every host's `fetch` heeds its signal, and not every body that is being read.
+      const response = await (options.fetch ? Promise.race([exchange, deadline.aborted]) : exchange);
+      return judge(await Promise.race([readAnswer(response), deadline.aborted]), Date.now());
     } catch (cause) {
       return verdictOfFailure(cause, deadline.passed());
     } finally {

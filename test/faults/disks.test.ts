@@ -14,6 +14,7 @@ import {
   mountSmallDisk,
   observed,
   Program,
+  SLOW_MS,
   storedIn,
 } from "./support.ts";
 
@@ -53,7 +54,7 @@ describe("a full disk", () => {
     await eventually(async () => {
       await logger.flush();
       expect(logger.stats.pending).toBe(0);
-    }, 60_000);
+    }, SLOW_MS);
     expect(storedIn(endpoint)).toHaveLength(pending);
     for (let i = 0; i < 200; i++) log(KIB);
     expect(logger.stats.spooled).toBe(150);
@@ -61,7 +62,7 @@ describe("a full disk", () => {
     await eventually(async () => {
       await logger.flush();
       expect(logger.stats.delivered).toBe(pending + 200);
-    }, 60_000);
+    }, SLOW_MS);
     const handedOut = [...receipts].filter(([, { status }]) => status === "spooled").map(([id]) => id);
     expectNoneMissing(handedOut, storedIn(endpoint));
     expectBalance(logger.stats);
@@ -75,7 +76,7 @@ describe("a full disk", () => {
     const dir = join(disk, "spool");
     const plan = { endpoint: "http://127.0.0.1:9/", dir, name: "full", traces: 5_000, bytes: 1_000 };
     const program = new Program("logs", plan);
-    await eventually(() => expect(program.lines).toContain("."), 30_000);
+    await eventually(() => expect(program.lines).toContain("."), SLOW_MS);
     await program.kill();
     const until = program.lines.indexOf("# degraded");
     expect(until).toBeGreaterThan(500);
@@ -98,7 +99,7 @@ describe("a folder that cannot be used", () => {
       traces: 50,
       bytes: 100,
     });
-    await eventually(() => expect(program.lines).toContain("."), 30_000);
+    await eventually(() => expect(program.lines).toContain("."), SLOW_MS);
     expect(await program.ended).toEqual([0, null]);
     expect(program.lines).toContain("# degraded");
     expectNoneMissing(idsOf([program]), storedIn(endpoint));
@@ -126,13 +127,13 @@ describe("a folder that cannot be used", () => {
     const plan = { endpoint: "http://127.0.0.1:9/", dir, name: "rights", traces: 1e6, bytes: 100 };
     const options = { queue: { maxTraces: 1e6 } };
     const program = new Program("logs", { ...plan, options, spool: { retryAfterMs: 50 } }, { uid: NOBODY });
-    await eventually(() => expect(program.lines.length).toBeGreaterThan(50), 30_000);
+    await eventually(() => expect(program.lines.length).toBeGreaterThan(50), SLOW_MS);
     chmodSync(dir, 0);
-    await eventually(() => expect(program.lines).toContain("# degraded"), 30_000);
+    await eventually(() => expect(program.lines).toContain("# degraded"), SLOW_MS);
     chmodSync(dir, 0o700);
     const recovered = () => program.lines.indexOf("# recovered");
-    await eventually(() => expect(recovered()).toBeGreaterThan(0), 30_000);
-    await eventually(() => expect(program.lines.length).toBeGreaterThan(recovered() + 20), 30_000);
+    await eventually(() => expect(recovered()).toBeGreaterThan(0), SLOW_MS);
+    await eventually(() => expect(program.lines.length).toBeGreaterThan(recovered() + 20), SLOW_MS);
     await program.kill();
     await deliverTheRest(endpoint, dir);
     expectNoneMissing(idsOf([program]), storedIn(endpoint));

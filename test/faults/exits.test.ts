@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { temporaryFolder } from "../delivery/spool/support.ts";
 import { eventually, type Reply, replies, type ScriptedEndpoint, scriptedEndpoint } from "../support.ts";
 import type { EndsPlan } from "./programs/ends.ts";
-import { deliverTheRest, expectNoneMissing, isLong, storedIn } from "./support.ts";
+import { deliverTheRest, expectNoneMissing, isLong, SLOW_MS, storedIn } from "./support.ts";
 
 const PROGRAM = fileURLToPath(new URL("programs/ends.ts", import.meta.url));
 
@@ -32,7 +32,7 @@ async function run(plan: EndsPlan, signals: readonly Signal[] = []): Promise<End
     });
   }
   const ended = once(child, "close");
-  if (signals.length > 0) await eventually(() => expect(printed.stdout).toContain("ready\n"), 30_000);
+  if (signals.length > 0) await eventually(() => expect(printed.stdout).toContain("ready\n"), SLOW_MS);
   for (const signal of signals) child.kill(signal);
   const [code, signal] = await ended;
   return { code, signal, ...printed };

@@ -4,7 +4,7 @@ import { openSpool } from "../../src/delivery/spool/spool.ts";
 import { TraceLogger } from "../../src/index.ts";
 import { temporaryFolder } from "../delivery/spool/support.ts";
 import { eventually, scriptedEndpoint } from "../support.ts";
-import { deliverTheRest, expectNoneMissing, idsOf, isLong, Program, storedIn } from "./support.ts";
+import { deliverTheRest, expectNoneMissing, idsOf, isLong, Program, SLOW_MS, storedIn } from "./support.ts";
 
 test("kill -9 at random moments: 0 lost of what logTrace had returned for; again only what was in flight", async () => {
   await using endpoint = await scriptedEndpoint();
@@ -16,7 +16,7 @@ test("kill -9 at random moments: 0 lost of what logTrace had returned for; again
     const program = new Program("logs", { endpoint: endpoint.url, dir, name: `r${round}`, traces: 1e6, bytes });
     programs.push(program);
     const lines = 1 + Math.floor(Math.random() * 300);
-    await eventually(() => expect(program.lines.length).toBeGreaterThanOrEqual(lines), 30_000);
+    await eventually(() => expect(program.lines.length).toBeGreaterThanOrEqual(lines), SLOW_MS);
     await program.kill();
   }
   await deliverTheRest(endpoint, dir);
@@ -34,7 +34,7 @@ test("six processes on one root, two of them killed: everything arrives", async 
     (_, i) => new Program("logs", { endpoint: endpoint.url, dir, name: `p${i}`, traces: 300, bytes: 500 }),
   );
   for (const victim of programs.slice(0, 2)) {
-    await eventually(() => expect(victim.lines.length).toBeGreaterThan(50), 30_000);
+    await eventually(() => expect(victim.lines.length).toBeGreaterThan(50), SLOW_MS);
     await victim.kill();
   }
   for (const { ended } of programs.slice(2)) expect(await ended).toEqual([0, null]);
@@ -55,7 +55,7 @@ test("a stopped process whose directory was adopted: it goes on when it wakes, a
     spool,
     options: { handleSignals: false },
   });
-  await eventually(() => expect(stopped.lines.length).toBeGreaterThan(120), 30_000);
+  await eventually(() => expect(stopped.lines.length).toBeGreaterThan(120), SLOW_MS);
   stopped.process.kill("SIGSTOP");
   const accepted = idsOf([stopped]);
   const logger = new TraceLogger({
@@ -63,9 +63,9 @@ test("a stopped process whose directory was adopted: it goes on when it wakes, a
     batch: { maxWaitMs: 1 },
     spool: { dir, open: openSpool, ...spool },
   });
-  await eventually(() => expectNoneMissing(accepted, storedIn(endpoint)), 60_000);
+  await eventually(() => expectNoneMissing(accepted, storedIn(endpoint)), SLOW_MS);
   stopped.process.kill("SIGCONT");
-  await eventually(() => expect(stopped.lines).toContain("# directory-lost"), 30_000);
+  await eventually(() => expect(stopped.lines).toContain("# directory-lost"), SLOW_MS);
   expect(stopped.lines.filter((line) => line.startsWith("! "))).toEqual([]); // it reports none of them lost
   await stopped.kill();
   await logger.close();
