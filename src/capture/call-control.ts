@@ -10,8 +10,8 @@ import { takeHeader } from "./request.ts";
 /** What can be said about the trace of one call. See {@link traceHeaders}. */
 export interface CallControl {
   /**
-   * The trace's id. It must be unique among all traces of the fingerprint: another trace of that id is overwritten. Not
-   * for what makes several calls of one (agents, tool loops); in the AI SDK and LangChain the further ones get `-2`, `-3`.
+   * The trace's id. It must be unique among all traces of the fingerprint: another trace of that id is overwritten.
+   * Where several calls of one logger are given the same (agents, tool loops), the further ones get `-2`, `-3`.
    */
   readonly id?: string | undefined;
   /** The trace's `system_fingerprint`, before the logger's default. */

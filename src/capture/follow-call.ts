@@ -4,6 +4,7 @@ import type { TraceInput } from "../trace.ts";
 import type { CallEnding } from "../transcript.ts";
 import { type CapturedCall, rawTrace } from "./call.ts";
 import type { CallControl } from "./call-control.ts";
+import { markTrace } from "./mark-trace.ts";
 import { once } from "./once.ts";
 import type { ResolvedCaptureOptions } from "./options.ts";
 import type { BodyEnding, ObservedBody } from "./recording.ts";
@@ -47,7 +48,7 @@ export function followCall(request: MadeCall, settings: FollowSettings): Followe
       const trace = await reader.then((toTrace) => toTrace(call)).catch(() => rawTrace(call));
       // Not awaited: a receipt may take as long as the endpoint does.
       const options = { sampleKey: control.sampleKey, truncate: true };
-      void Promise.resolve(sink.logTrace(controlled(trace, control), options)).catch(() => {});
+      void Promise.resolve(sink.logTrace(markTrace(trace, control, sink), options)).catch(() => {});
     };
     guard(() => defer(sink, () => deliver().catch(() => {})));
   };
@@ -60,10 +61,6 @@ export function followCall(request: MadeCall, settings: FollowSettings): Followe
     },
     fail: (error) => finish({ chunks: [], droppedBytes: 0, tail: [], ending: { how: "failed", error } }),
   };
-}
-
-function controlled(trace: TraceInput, { id, systemFingerprint }: CallControl): TraceInput {
-  return { ...trace, ...(id && { id }), ...(systemFingerprint && { system_fingerprint: systemFingerprint }) };
 }
 
 /** The host is sacred: nothing that a sink does reaches it. */

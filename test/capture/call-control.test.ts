@@ -39,6 +39,13 @@ describe("traceHeaders", () => {
     expect((await sink.settle(2))[1]).toMatchObject(marked);
   });
 
+  test("give several calls of one id ids of their own, so that none overwrites another", async () => {
+    server.script(hello);
+    const { client, sink } = traced();
+    for (const _ of [1, 2, 3]) await client.chat.completions.create(ask, { headers: traceHeaders({ id: "run" }) });
+    expect((await sink.settle(3)).map(({ id }) => id)).toEqual(["run", "run-2", "run-3"]);
+  });
+
   test("tell the sink by which key to sample", async () => {
     server.script(hello);
     const { client, sink } = traced();
