@@ -1,6 +1,7 @@
 /** From the body of a request to a trace that is worth keeping. */
 import * as z from "zod/mini";
 import { TraceValidationError } from "../errors.ts";
+import { isObject } from "../json.ts";
 import { publishedTraceSchema } from "../published-contract.ts";
 import { parseTrace, type Trace } from "../trace.ts";
 import { asDeployed } from "./as-deployed.ts";
@@ -36,13 +37,14 @@ export function parseBody(text: string, { maxDepth }: TraceLimits, around = 0): 
  * @throws {Failure} `invalid_body` (the published schema, where a validator stands in front) or `invalid_trace`.
  */
 export function receiveTrace(body: unknown, rules: ModeRules, { maxMessages }: TraceLimits): Trace {
+  // Before validation: what is wrong with each of a million messages is of no interest.
+  if (isObject(body) && Array.isArray(body["messages"]) && body["messages"].length > maxMessages) {
+    throw new Failure("invalid_trace", `ValueError: A trace has at most ${maxMessages} messages`);
+  }
   if (rules.validator && !z.safeParse(publishedTraceSchema, body).success) {
     throw new Failure("invalid_body", "ValueError: Invalid request body");
   }
   const trace = parseOrFail(body);
-  if (trace.messages.length > maxMessages) {
-    throw new Failure("invalid_trace", `ValueError: A trace has at most ${maxMessages} messages`);
-  }
   if (rules.choices === "list" && trace.choices !== undefined && !Array.isArray(trace.choices)) {
     throw new Failure("invalid_trace", "AssertionError: Choices must be a list");
   }

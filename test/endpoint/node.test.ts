@@ -1,7 +1,9 @@
 import { once } from "node:events";
 import { Agent, request as httpRequest } from "node:http";
 import { connect, type Socket } from "node:net";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { gzipSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { fileStore } from "../../src/endpoint/index.ts";
 import { type RunningServer, type ServerOptions, startServer } from "../../src/endpoint/node.ts";
@@ -41,6 +43,53 @@ test("the endpoint over loopback: a trace goes in, its page and its place in the
   expect(await (await fetch(url)).text()).toContain("A language model.");
   expect(await (await fetch(server.url)).text()).toContain("/share/olmo-2/20240504/trace-1.html");
   expect(await filesUnder(folder)).toHaveLength(2);
+});
+
+test("hostile requests over HTTP: each is refused clearly, nothing is written, and the next trace is stored", async () => {
+  const folder = await temporaryFolder();
+  const server = await startServer({ store: fileStore(join(folder, "store")) });
+  onTestFinished(() => server.close());
+  const post = async (body: BodyInit, more: Record<string, string> = {}) => {
+    const headers = { "content-type": "application/json", ...more };
+    const answer = await fetch(server.url, { method: "POST", headers, body });
+    return [answer.status, (await answer.json()).outcome];
+  };
+  const message = { role: "user", content: "x" };
+  const messages = Array.from({ length: 100_000 }, () => message);
+  const deep = `${'{"a":'.repeat(500_000)}1${"}".repeat(500_000)}`;
+  const bomb = gzipSync(Buffer.alloc(100_000_000, " "));
+  const gzip = { "content-encoding": "gzip" };
+  expect(await post(" ".repeat(12_000_000))).toEqual([413, "failure"]);
+  expect(await post(JSON.stringify(trace({ messages: [{ ...message, content: "x".repeat(12_000_000) }] })))).toEqual([
+    413,
+    "failure",
+  ]);
+  expect(await post(JSON.stringify(trace({ messages })))).toEqual([400, "failure"]);
+  expect(await post(deep)).toEqual([400, "failure"]);
+  expect(await post(JSON.stringify(trace()).replace(/}$/, `,"usage":${deep}}`))).toEqual([400, "failure"]);
+  expect(await post(bomb, gzip)).toEqual([413, "failure"]);
+  expect(await post(bomb, { ...gzip, "content-type": "application/x-ndjson" })).toEqual([413, "failure"]);
+  expect(await post('{"__proto__":{"model":"x"},"constructor":{"prototype":{"model":"x"}}}')).toEqual([400, "failure"]);
+  expect(await filesUnder(folder)).toEqual([]);
+  for (const name of [
+    "../../x",
+    "..",
+    "a/b",
+    "nul\0",
+    "x".repeat(2000),
+    "CON",
+    "LPT1.txt",
+    "C:\\x",
+    "\ud800",
+    "name. ",
+  ]) {
+    expect(await post(JSON.stringify(trace({ id: name, system_fingerprint: name })))).toEqual([200, "success"]);
+  }
+  const files = await filesUnder(folder);
+  expect(files).toHaveLength(20);
+  expect(files.every((file) => /^store\/(?:logs|share)\/[\w!-][\w.!-]*\/20240504\/[\w!-][\w.!-]*$/.test(file))).toBe(
+    true,
+  );
 });
 
 describe("translation", () => {
