@@ -1,12 +1,15 @@
 /**
- * Floods of 1 KB traces, 100 a turn of the loop: `node bench/burst.ts spool [traces]` (default 100,000; the promise is about
- * 1,000,000) writes all of them to disk and then waits until all are delivered; `node bench/burst.ts memory [traces]`
- * (50,000) sends them to an endpoint that takes 100 ms for each, without a spool: what does not fit is refused.
+ * Floods of 1 KB traces, 100 a turn of the loop:
+ * - `node bench/burst.ts disk [traces]` (default 100,000; the promise is about 1,000,000): with a spool, while the endpoint takes
+ *   100 ms for each; then the process closes at once, and what stands on disk is counted
+ * - `node bench/burst.ts spool [traces]` (20,000): with a spool, and then waits until all are delivered
+ * - `node bench/burst.ts memory [traces]` (50,000): without a spool, to the slow endpoint: what does not fit is refused
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { TraceLogger, type TraceLoggerOptions } from "tracelogger";
+import { TraceLogger } from "tracelogger";
+import { openSpool } from "tracelogger/spool";
 import { start, traceOf, watchRss } from "./support.ts";
 
 /** Logs so many traces, and prints what that cost the caller. */
@@ -29,37 +32,71 @@ async function flood(logger: TraceLogger, traces: number): Promise<void> {
   );
 }
 
-async function burst(traces: number, sinkArgs: (string | number)[], options: TraceLoggerOptions): Promise<void> {
+interface Burst {
+  readonly traces: number;
+  readonly sink: readonly (string | number)[];
+  readonly dir?: string;
+  /** Wait until everything is delivered, instead of closing at once. */
+  readonly deliver: boolean;
+}
+
+const maxBytes = 4 * 1024 ** 3;
+
+async function burst({ traces, sink: sinkArgs, dir, deliver }: Burst): Promise<void> {
   using sink = await start("sink.ts", ...sinkArgs);
-  const refused = new Map<string, number>();
-  const logger = new TraceLogger({
-    endpoint: sink.url,
-    onLoss: ({ reason }) => void refused.set(reason, (refused.get(reason) ?? 0) + 1),
-    ...options,
-  });
+  let lost = 0;
+  const spool = dir === undefined ? undefined : { dir, maxBytes };
+  const logger = new TraceLogger({ endpoint: sink.url, spool, onLoss: () => void lost++ });
   const rss = watchRss();
   await flood(logger, traces);
   const { accepted, delivered, pending, spooled } = logger.stats;
-  console.log(`then: accepted ${accepted}, delivered ${delivered}, pending ${pending} (on disk only ${spooled})`);
-  console.log(`      told lost: ${JSON.stringify(Object.fromEntries(refused))}; peak RSS ${rss.peakMiB()} MiB`);
+  console.log(
+    `then: accepted ${accepted}, delivered ${delivered}, pending ${pending} (on disk only ${spooled}), ` +
+      `told lost ${lost}; peak RSS ${rss.peakMiB()} MiB`,
+  );
   const startMs = performance.now();
-  const report = await logger.flush({ timeoutMs: 3_600_000 });
-  const seconds = (performance.now() - startMs) / 1000;
+  if (deliver) {
+    const report = await logger.flush({ timeoutMs: 3_600_000 });
+    const seconds = (performance.now() - startMs) / 1000;
+    console.log(
+      `flush: ${report.delivered} more in ${seconds.toFixed(1)} s, ${Math.round(report.delivered / seconds)}/s`,
+    );
+  }
+  await logger.close({ timeoutMs: 0 });
+  const left = dir === undefined ? 0 : countOnDisk(dir);
   const { stored, again } = await sink.counts();
   const total = logger.stats.delivered;
-  const lost = [...refused.values()].reduce((sum, count) => sum + count, 0);
   console.log(
-    `flush: ${report.delivered} more delivered in ${seconds.toFixed(1)} s, ${Math.round(report.delivered / seconds)}/s; ` +
-      `delivered ${total}, server holds ${stored} (${again} twice), lost ${lost}, missing ${traces - stored - lost}; peak RSS ${rss.peakMiB()} MiB`,
+    `${traces} = ${total} delivered + ${left} on disk + ${lost} told lost + ${traces - total - left - lost} missing; ` +
+      `server holds ${stored} (${again} twice); peak RSS ${rss.peakMiB()} MiB`,
   );
-  await logger.close();
   rss.stop();
 }
 
-const [mode, count] = process.argv.slice(2);
-if (mode !== "memory") {
+/** As the next process would find them. */
+function countOnDisk(dir: string): number {
+  const spool = openSpool({ dir, maxBytes });
+  let records = 0;
+  for (let hasMore = true; hasMore; ) {
+    const found = spool.adopt();
+    records += found.records;
+    hasMore = found.hasMore;
+  }
+  spool.close();
+  return records;
+}
+
+async function inFolder(work: (dir: string) => Promise<void>): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "burst-"));
-  await burst(Number(count ?? 100_000), ["store"], { spool: { dir, maxBytes: 4 * 1024 ** 3 } });
+  await work(dir);
   rmSync(dir, { recursive: true });
 }
-if (mode !== "spool") await burst(Number(count ?? 50_000), ["slow", 100], {});
+
+const [mode, count] = process.argv.slice(2);
+const slow = ["slow", 100] as const;
+if (mode === undefined || mode === "disk")
+  await inFolder((dir) => burst({ traces: Number(count ?? 100_000), sink: slow, dir, deliver: false }));
+if (mode === undefined || mode === "spool")
+  await inFolder((dir) => burst({ traces: Number(count ?? 20_000), sink: ["store"], dir, deliver: true }));
+if (mode === undefined || mode === "memory")
+  await burst({ traces: Number(count ?? 50_000), sink: slow, deliver: true });

@@ -53,7 +53,10 @@ export interface TraceLoggerOptions {
   readonly compress?: "none" | "gzip" | undefined;
   /** Most requests in flight at once. The logger starts with two and adapts to what the endpoint bears. @default 10 */
   readonly maxConcurrency?: number | undefined;
-  /** How much may wait in memory, traces in flight included, and what happens when it is full. */
+  /**
+   * How much may wait in memory, traces in flight included, and what happens when it is full. With a spool that works, memory
+   * takes 1,000 traces and 8 MiB of it at most: the rest waits on disk.
+   */
   readonly queue?:
     | {
         /** @default 10_000 */
