@@ -30,12 +30,13 @@ export function createAttempt(options: AttemptOptions): Attempt {
     "content-type": "application/json",
     ...(options.apiKey === undefined ? {} : { "x-api-key": options.apiKey }),
   };
-  // Looked up when it is needed: a global `fetch` may be replaced.
-  const send: typeof fetch = (...args) => (options.fetch ?? fetch)(...args);
+  const send = (request: RequestInfo | URL, { signal, aborted }: ReturnType<typeof withDeadline>) =>
+    // A host's may neither answer nor heed its signal. The global one is looked up now, since it may be replaced.
+    options.fetch ? Promise.race([options.fetch(request, { signal }), aborted]) : fetch(request, { signal });
   const post: Post = async (body, more, { signal, judge }) => {
     const deadline = withDeadline(signal, options.timeoutMs);
     try {
-      const exchange = ky.post(options.endpoint, {
+      const response = await ky.post(options.endpoint, {
         body,
         headers: { ...headers, ...more },
         retry: 0,
@@ -43,10 +44,9 @@ export function createAttempt(options: AttemptOptions): Attempt {
         throwHttpErrors: false,
         redirect: "manual",
         // Given to ky, the signal would be joined with one of ky's own, which costs a tenth of the whole request.
-        fetch: (request) => send(request, { signal: deadline.signal }),
+        fetch: (request) => send(request, deadline),
       });
-      // Raced, since not every host's `fetch` heeds its signal, and not every body that is being read.
-      const response = await (options.fetch ? Promise.race([exchange, deadline.aborted]) : exchange);
+      // Raced, since not every `fetch` ends a body that is being read when its signal aborts.
       return judge(await Promise.race([readAnswer(response), deadline.aborted]), Date.now());
     } catch (cause) {
       return verdictOfFailure(cause, deadline.passed());
