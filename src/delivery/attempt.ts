@@ -30,9 +30,6 @@ export function createAttempt(options: AttemptOptions): Attempt {
     "content-type": "application/json",
     ...(options.apiKey === undefined ? {} : { "x-api-key": options.apiKey }),
   };
-  const send = (request: RequestInfo | URL, { signal, aborted }: ReturnType<typeof withDeadline>) =>
-    // A host's may neither answer nor heed its signal. The global one is looked up now, since it may be replaced.
-    options.fetch ? Promise.race([options.fetch(request, { signal }), aborted]) : fetch(request, { signal });
   const post: Post = async (body, more, { signal, judge }) => {
     const deadline = withDeadline(signal, options.timeoutMs);
     try {
@@ -43,8 +40,8 @@ export function createAttempt(options: AttemptOptions): Attempt {
         timeout: false,
         throwHttpErrors: false,
         redirect: "manual",
-        // Given to ky, the signal would be joined with one of ky's own, which costs a tenth of the whole request.
-        fetch: (request) => send(request, deadline),
+        signal: deadline.signal,
+        ...(options.fetch ? { fetch: heedful(options.fetch, deadline.aborted) } : {}),
       });
       // Raced, since not every `fetch` ends a body that is being read when its signal aborts.
       return judge(await Promise.race([readAnswer(response), deadline.aborted]), Date.now());
@@ -56,6 +53,11 @@ export function createAttempt(options: AttemptOptions): Attempt {
   };
   const plain: Attempt = (json, signal, judge = verdictOf) => post(json, {}, { signal, judge });
   return options.compress === "gzip" ? compressed(post, plain) : plain;
+}
+
+/** A host's `fetch` may neither answer nor heed its signal. */
+function heedful(fetch: typeof globalThis.fetch, aborted: Promise<never>): typeof globalThis.fetch {
+  return async (...args) => Promise.race([fetch(...args), aborted]);
 }
 
 type Post = (
