@@ -37,5 +37,11 @@ export interface DeferringTraceSink extends TraceSink {
 export function defer(sink: TraceSink, work: () => void | Promise<void>): void {
   if (deferTrace in sink)
     (sink as DeferringTraceSink)[deferTrace](work); // `in` has just proven the shape
+  else inTask(work);
+}
+
+/** In a task of its own: the next one where the runtime has such, which spares its event loop a timer to wake up for. */
+export function inTask(work: () => unknown): void {
+  if (typeof setImmediate === "function") setImmediate(work);
   else setTimeout(work, 0);
 }

@@ -1,7 +1,7 @@
 /** Everything that is read of one body, by whichever way. */
+import type { Bytes } from "./bytes.ts";
 import { type BodyEnding, type ObserveOptions, type Recording, startRecording } from "./recording.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
 type Reader = ReadableStreamDefaultReader<Bytes>;
 type Iterator = ReadableStreamAsyncIterator<Bytes>;
 type Read = ReadableStreamReadResult<Bytes> | IteratorResult<Bytes>;

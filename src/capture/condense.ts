@@ -3,12 +3,13 @@
  * text-runs.ts). What is said stays, as a thirtieth of its bytes or so; what is read of it in the end is the same.
  * Loaded when the first response is long.
  */
+import type { Bytes } from "./bytes.ts";
 import { parseObject } from "./call.ts";
 import { EventReader } from "./sse.ts";
 import { findTextRun, findTextSlot, type TextSlot } from "./text-runs.ts";
 
 /** The same events in fewer bytes. The last one may be half an event: it stays as it is. */
-export function condense(bytes: Uint8Array): readonly Uint8Array[] {
+export function condense(bytes: Bytes): readonly Bytes[] {
   const end = endOfEvents(bytes);
   // A byte order mark is text here: it is not where the stream begins.
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(0, end));
@@ -39,7 +40,7 @@ function joinRuns(text: string): string {
 const [LF, CR] = [10, 13];
 
 /** Behind the last empty line, whichever way lines end. */
-function endOfEvents(bytes: Uint8Array): number {
+function endOfEvents(bytes: Bytes): number {
   for (let at = bytes.length - 1; at > 0; at--) {
     const [before, last] = [bytes[at - 1], bytes[at]];
     const isEmptyLine = last === before && (last === LF || last === CR);

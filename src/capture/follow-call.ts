@@ -2,6 +2,7 @@
 import { defer, type TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import type { CallEnding } from "../transcript.ts";
+import { type Bytes, concat } from "./bytes.ts";
 import { type CapturedCall, rawTrace } from "./call.ts";
 import type { CallControl } from "./call-control.ts";
 import { markTrace } from "./mark-trace.ts";
@@ -92,7 +93,7 @@ function describeError(error: unknown): unknown {
   };
 }
 
-function decode(chunks: readonly Uint8Array[]): string {
-  const decoder = new TextDecoder();
-  return chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("") + decoder.decode();
+function decode(chunks: readonly Bytes[]): string {
+  // At once: decoding piece by piece is slower than putting the pieces together.
+  return chunks.length === 0 ? "" : new TextDecoder().decode(concat(chunks));
 }

@@ -3,6 +3,7 @@
  * did not. Loaded when the option `includeUsage` is on.
  */
 import { isObject } from "../json.ts";
+import { type Bytes, concat } from "./bytes.ts";
 import { parseObject } from "./call.ts";
 import { takeHeader } from "./request.ts";
 import { withBody } from "./response.ts";
@@ -57,8 +58,6 @@ function discard(body: unknown): void {
   if (body instanceof ReadableStream) body.cancel().catch(() => {});
   else if (isObject(body) && typeof body["resume"] === "function") body["resume"]();
 }
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 function hideUsage(response: Response): Response {
   const body: unknown = response.body;
@@ -145,16 +144,4 @@ function isUsageAlone(event: Bytes): boolean {
   const chunk = parseObject(data);
   const { choices, usage } = chunk ?? {};
   return Array.isArray(choices) && choices.length === 0 && isObject(usage);
-}
-
-function concat(pieces: readonly Bytes[]): Bytes {
-  const [first, ...others] = pieces;
-  if (first !== undefined && others.length === 0) return first;
-  const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }

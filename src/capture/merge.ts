@@ -23,7 +23,10 @@ export function mergeDelta(whole: Pieces, delta: Pieces, grow = true): Pieces {
     // Own fields only: `__proto__` and `constructor` are fields like others in JSON.
     const known = Object.hasOwn(whole, key) ? whole[key] : undefined;
     const value = merged(known, piece, grow && !isName(key) && !(key === "name" && known === piece));
-    Object.defineProperty(whole, key, { value, enumerable: true, writable: true, configurable: true });
+    // The one name that assignment takes for something else.
+    if (key === "__proto__")
+      Object.defineProperty(whole, key, { value, enumerable: true, writable: true, configurable: true });
+    else whole[key] = value;
   }
   return whole;
 }

@@ -1,4 +1,5 @@
 /** Watching a body that is a stream of Node's, as node-fetch gives it. */
+import type { Bytes } from "./bytes.ts";
 import { type ObserveOptions, startRecording } from "./recording.ts";
 
 /** What we need of Node's `Readable`. */
@@ -16,8 +17,7 @@ export function watchNodeStream(body: NodeStream, options: ObserveOptions): void
   const emit = body.emit;
   body.emit = function (this: NodeStream, event, ...values) {
     const [value] = values;
-    if (event === "data")
-      record.add(typeof value === "string" ? new TextEncoder().encode(value) : (value as Uint8Array)); // what byte streams emit
+    if (event === "data") record.add(typeof value === "string" ? new TextEncoder().encode(value) : (value as Bytes)); // what byte streams emit
     if (event === "end") record.end({ how: "complete" });
     if (event === "error") record.end({ how: "failed", error: value });
     if (event === "close") record.end({ how: "cancelled" });

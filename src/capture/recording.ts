@@ -1,4 +1,5 @@
 /** What is kept of a body that passes by: its first bytes and its last ones, and how it ended. */
+import { type Bytes, concat, sizeOf } from "./bytes.ts";
 import { isEventStream } from "./call.ts";
 
 /** How a body ended: read to its end, given up by its reader, or broken. */
@@ -9,11 +10,11 @@ export type BodyEnding =
 
 /** What passed. */
 export interface ObservedBody {
-  readonly chunks: readonly Uint8Array[];
+  readonly chunks: readonly Bytes[];
   /** Bytes that passed but were not kept, because of `maxBytes`. */
   readonly droppedBytes: number;
   /** What came last, when bytes were dropped before it. */
-  readonly tail: readonly Uint8Array[];
+  readonly tail: readonly Bytes[];
   readonly ending: BodyEnding;
 }
 
@@ -26,7 +27,7 @@ export interface ObserveOptions {
 
 export interface Recording {
   /** The chunk is copied: it belongs to the reader, who may change it or give its memory away. */
-  add(chunk: Uint8Array): void;
+  add(chunk: Bytes): void;
   /** Only the first end counts. */
   end(ending: BodyEnding): void;
 }
@@ -64,26 +65,24 @@ export function startRecording({ maxBytes, onEnd }: ObserveOptions): Recording {
 
 type Kept = Omit<ObservedBody, "ending">;
 
-const whole = (chunks: readonly Uint8Array[]): Kept => ({ chunks, droppedBytes: 0, tail: [] });
-
-const sizeOf = (chunks: readonly Uint8Array[]) => chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
+const whole = (chunks: readonly Bytes[]): Kept => ({ chunks, droppedBytes: 0, tail: [] });
 
 let condense: typeof import("./condense.ts").condense | undefined;
 
 /** A body of many blocks: its head and its tail. */
-function keepLong([first = NOTHING]: readonly Uint8Array[], limit: number | undefined) {
+function keepLong([first = NOTHING]: readonly Bytes[], limit: number | undefined) {
   const isStream = isEventStream(new TextDecoder().decode(first.subarray(0, 100)));
   const maxBytes = limit ?? maxBytesOf(isStream);
   const maxTailBytes = Math.floor(maxBytes / 2);
   const head = keepFirst(maxBytes - maxTailBytes);
   const tail = keepLast(maxTailBytes);
-  const keep = (chunk: Uint8Array) => {
+  const keep = (chunk: Bytes) => {
     const rest = head.add(chunk);
     if (rest) tail.add(rest);
   };
   return {
     /** Gives back what belongs before the next block. */
-    add(block: readonly Uint8Array[]): readonly Uint8Array[] {
+    add(block: readonly Bytes[]): readonly Bytes[] {
       if (isStream && condense) {
         const [events = NOTHING, half = NOTHING] = condense(concat(block));
         keep(events);
@@ -96,7 +95,7 @@ function keepLong([first = NOTHING]: readonly Uint8Array[], limit: number | unde
       for (const chunk of block) keep(chunk);
       return [];
     },
-    end(block: readonly Uint8Array[]): Kept {
+    end(block: readonly Bytes[]): Kept {
       for (const chunk of block) keep(chunk);
       const chunks = head.end();
       const { droppedBytes, kept } = tail.end();
@@ -114,43 +113,40 @@ function loadCondense() {
   );
 }
 
-function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(sizeOf(chunks));
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
-}
-
 const NOTHING = new Uint8Array();
 const MAX_BLOCK_BYTES = 65_536;
 
 /** The first bytes, no more than this, in blocks that grow: a copy of each small chunk by itself would cost far more. */
 function keepFirst(maxBytes: number) {
-  const full: Uint8Array[] = [];
+  const full: Bytes[] = [];
   let block = NOTHING;
   let blockBytes = 0;
   let room = maxBytes;
-  const fill = (bytes: Uint8Array) => {
+  let free = 0;
+  const fill = (bytes: Bytes) => {
     block.set(bytes, blockBytes);
     blockBytes += bytes.byteLength;
+    free -= bytes.byteLength;
     room -= bytes.byteLength;
   };
   return {
     /** Gives back what is over. */
-    add(chunk: Uint8Array): Uint8Array | undefined {
-      const fitting = Math.min(room, chunk.byteLength);
-      const free = Math.min(fitting, block.byteLength - blockBytes);
+    add(chunk: Bytes): Bytes | undefined {
       // As it is, if it can be: a view of a part costs more than copying the bytes of a small chunk does.
-      fill(free < chunk.byteLength ? chunk.subarray(0, free) : chunk);
-      if (free < fitting) {
+      if (chunk.byteLength <= free) {
+        fill(chunk);
+        return undefined;
+      }
+      const fitting = Math.min(room, chunk.byteLength);
+      const now = Math.min(fitting, free);
+      if (now > 0) fill(chunk.subarray(0, now));
+      if (now < fitting) {
         full.push(block);
         const kept = maxBytes - room;
-        block = new Uint8Array(Math.max(fitting - free, Math.min(2 * kept, room, MAX_BLOCK_BYTES)));
+        block = new Uint8Array(Math.max(fitting - now, Math.min(kept, room, MAX_BLOCK_BYTES)));
+        free = block.byteLength;
         blockBytes = 0;
-        fill(free === 0 && fitting === chunk.byteLength ? chunk : chunk.subarray(free, fitting));
+        fill(chunk.subarray(now, fitting));
       }
       return fitting < chunk.byteLength ? chunk.subarray(fitting) : undefined;
     },
@@ -160,12 +156,12 @@ function keepFirst(maxBytes: number) {
 
 /** The last bytes, no more than this, in the chunks they came in. */
 function keepLast(maxBytes: number) {
-  let chunks: Uint8Array[] = [];
+  let chunks: Bytes[] = [];
   let first = 0;
   let bytes = 0;
   let droppedBytes = 0;
   return {
-    add(chunk: Uint8Array) {
+    add(chunk: Bytes) {
       const fitting = chunk.slice(Math.max(0, chunk.byteLength - maxBytes));
       droppedBytes += chunk.byteLength - fitting.byteLength;
       chunks.push(fitting);

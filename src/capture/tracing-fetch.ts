@@ -94,13 +94,15 @@ function readCall(args: Parameters<Fetch>, { shouldCapture }: ResolvedCaptureOpt
     const api = method === "POST" ? APIS.exec(path)?.[1] : undefined;
     if (!api) return undefined;
     const requestText = snapshotBody(body);
-    const call = {
-      url,
-      get request() {
-        return typeof requestText === "string" ? parseObject(requestText) : undefined;
-      },
-    };
-    if (shouldCapture && !shouldCapture(call)) return undefined;
+    if (shouldCapture) {
+      const asked = {
+        url,
+        get request() {
+          return typeof requestText === "string" ? parseObject(requestText) : undefined;
+        },
+      };
+      if (!shouldCapture(asked)) return undefined;
+    }
     return { url, signal, requestText, api: api as Api }; // what the pattern finds
   } catch {
     return undefined;

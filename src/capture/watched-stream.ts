@@ -1,7 +1,8 @@
 /** Looking over the shoulder of whoever reads a web stream, who notices nothing, and pays next to nothing. */
-import { BodyWatch, type WatchOptions } from "./body-watch.ts";
 
-type Bytes = Uint8Array<ArrayBuffer>;
+import { BodyWatch, type WatchOptions } from "./body-watch.ts";
+import type { Bytes } from "./bytes.ts";
+
 type Reader = ReadableStreamDefaultReader<Bytes>;
 export type ByteStream = ReadableStream<Bytes>;
 

@@ -1,4 +1,5 @@
 /** Work of ended calls that still has to be turned into traces: run off the callers' path, and waited for by `flush`. */
+import { inTask } from "../sink.ts";
 import { contextSnapshot } from "./alarm.ts";
 
 export type DeferredWork = () => void | Promise<void>;
@@ -21,7 +22,7 @@ export class Deferred {
   add(work: DeferredWork): void {
     this.#waiting.push(work);
     // Not unref'd: a process that ends right after a call still has its trace to build.
-    if (this.#waiting.length === 1) this.#outside(() => setTimeout(() => this.run(), 0));
+    if (this.#waiting.length === 1) this.#outside(() => inTask(() => this.run()));
   }
 
   /** Runs what waits. `null` when nothing is left to wait for, else a promise of the end of it. */

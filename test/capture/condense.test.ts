@@ -8,7 +8,7 @@ import { loadRecordings } from "../corpus/recordings.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
-function condensed(bytes: Uint8Array): string {
+function condensed(bytes: Uint8Array<ArrayBuffer>): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Buffer.concat(condense(bytes)));
 }
 
