@@ -8,29 +8,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { TraceLogger } from "tracelogger";
 import { openSpool } from "tracelogger/spool";
-import { start, traceOf, watchRss } from "./support.ts";
-
-/** Logs so many traces, and prints what that cost the caller. */
-async function flood(logger: TraceLogger, traces: number): Promise<void> {
-  const timesUs = new Float64Array(traces);
-  const trace = traceOf(1024);
-  const startMs = performance.now();
-  for (let i = 0; i < traces; i++) {
-    const before = performance.now();
-    void logger.logTrace(trace);
-    timesUs[i] = (performance.now() - before) * 1000;
-    if (i % 100 === 99) await new Promise((resolve) => setImmediate(resolve));
-  }
-  const seconds = (performance.now() - startMs) / 1000;
-  timesUs.sort();
-  const at = (part: number) => (timesUs[Math.min(traces - 1, Math.floor(traces * part))] ?? 0).toFixed(0);
-  console.log(
-    `${traces} logged in ${seconds.toFixed(1)} s, ${Math.round(traces / seconds)}/s; ` +
-      `logTrace: median ${at(0.5)} µs, p99 ${at(0.99)} µs, p99.9 ${at(0.999)} µs, max ${at(1)} µs`,
-  );
-}
+import { run, start } from "./support.ts";
 
 interface Burst {
   readonly traces: number;
@@ -44,33 +23,25 @@ const maxBytes = 4 * 1024 ** 3;
 
 async function burst({ traces, sink: sinkArgs, dir, deliver }: Burst): Promise<void> {
   using sink = await start("sink.ts", ...sinkArgs);
-  let lost = 0;
-  const spool = dir === undefined ? undefined : { dir, maxBytes };
-  const logger = new TraceLogger({ endpoint: sink.url, spool, onLoss: () => void lost++ });
-  const rss = watchRss();
-  await flood(logger, traces);
-  const { accepted, delivered, pending, spooled } = logger.stats;
-  console.log(
-    `then: accepted ${accepted}, delivered ${delivered}, pending ${pending} (on disk only ${spooled}), ` +
-      `told lost ${lost}; peak RSS ${rss.peakMiB()} MiB`,
-  );
-  const startMs = performance.now();
-  if (deliver) {
-    const report = await logger.flush({ timeoutMs: 3_600_000 });
-    const seconds = (performance.now() - startMs) / 1000;
-    console.log(
-      `flush: ${report.delivered} more in ${seconds.toFixed(1)} s, ${Math.round(report.delivered / seconds)}/s`,
-    );
+  const spool = dir === undefined ? [] : [dir, maxBytes];
+  const { printed } = await run("flood.mjs", [sink.url, traces, deliver ? "deliver" : "leave", ...spool]);
+  const steps = printed
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  for (const { step, seconds, logTraceUs, ...counts } of steps) {
+    const rate = logTraceUs
+      ? `, ${Math.round(traces / seconds)} traces/s; logTrace in µs ${JSON.stringify(logTraceUs)}`
+      : "";
+    console.log(`${step} after ${seconds.toFixed(1)} s${rate}; ${JSON.stringify(counts)}`);
   }
-  await logger.close({ timeoutMs: 0 });
+  const { delivered, lost } = steps.at(-1);
   const left = dir === undefined ? 0 : countOnDisk(dir);
   const { stored, again } = await sink.counts();
-  const total = logger.stats.delivered;
   console.log(
-    `${traces} = ${total} delivered + ${left} on disk + ${lost} told lost + ${traces - total - left - lost} missing; ` +
-      `server holds ${stored} (${again} twice); peak RSS ${rss.peakMiB()} MiB`,
+    `${traces} = ${delivered} delivered + ${left} on disk + ${lost} told lost + ${traces - delivered - left - lost} missing; ` +
+      `server holds ${stored} (${again} twice)`,
   );
-  rss.stop();
 }
 
 /** As the next process would find them. */

@@ -17,7 +17,7 @@ export class Bits {
   }
 
   #grow(least: number): void {
-    const grown = new Uint8Array(Math.max(least, this.#bytes.length * 2, 64));
+    const grown = new Uint8Array(Math.max(least, Math.ceil(this.#bytes.length * 1.25), 64));
     grown.set(this.#bytes);
     this.#bytes = grown;
   }

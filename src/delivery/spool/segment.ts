@@ -45,7 +45,8 @@ export class Segment {
   readRetryAtMs = Number.NEGATIVE_INFINITY;
   /** Acknowledged but, after a failure, not yet in the acknowledgement file. */
   readonly unsavedAcks: number[] = [];
-  readonly #inMemory = new Bits();
+  /** Granules of what was handed out at once. Few at a time, as memory beside a spool is small: bits would be more. */
+  readonly #inMemory = new Set<number>();
   readonly #acked = new Bits();
 
   constructor(file: { serial: number; directory: string; path: string; ackPath: string; isAdopted: boolean }) {
@@ -84,7 +85,7 @@ export class Segment {
   acknowledge(offset: number): boolean {
     const granule = granuleOf(offset);
     if (!this.#acked.add(granule)) return false;
-    if (this.#inMemory.has(granule) || offset < this.readOffset) this.outstanding--;
+    if (this.#inMemory.delete(granule) || offset < this.readOffset) this.outstanding--;
     else this.#noLongerWaiting(this.waitingBytes / this.waiting); // nobody remembers its length: the average will do
     return true;
   }
@@ -113,7 +114,7 @@ export class Segment {
   /** What stands before `end` is damaged: whatever records those bytes were, they are out of the account. */
   skipTo(end: number): void {
     for (let granule = granuleOf(this.readOffset); granule < granuleOf(end); granule++) {
-      if (this.#acked.add(granule) && this.#inMemory.has(granule)) this.outstanding--;
+      if (this.#acked.add(granule) && this.#inMemory.delete(granule)) this.outstanding--;
     }
     this.readTo(end);
   }
