@@ -38,8 +38,7 @@ export class OnDisk {
 
   /** On disk before `logTrace` returns; `handOut`: to be read back later. `null` when it cannot write. */
   writeAhead({ id, json }: { readonly id: string; readonly json: string }, handOut: boolean): SpoolRef | null {
-    // A Buffer, since there is a spool only where there is Node.
-    return this.#spool.append({ id, body: Buffer.from(json), acceptedAtMs: Date.now() }, { handOut });
+    return this.#spool.append({ id, body: json, acceptedAtMs: Date.now() }, { handOut });
   }
 
   acknowledge(ref: SpoolRef): void {

@@ -11,6 +11,9 @@ export interface SpoolRecord {
   readonly acceptedAtMs: number;
 }
 
+/** One to be written: its body may still be a string, which is encoded where it is to stand. */
+export type NewRecord = Omit<SpoolRecord, "body"> & { readonly body: Uint8Array | string };
+
 /*
  * A record, little endian:
  *   0  4  magic
@@ -35,19 +38,21 @@ export const magic = Buffer.from([0x9e, 0x54, 0x4c, 0xb1]);
 const scratch = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** The record's bytes, good until the next call (they share one buffer); nothing when it is too long to be kept. */
-export function encodeRecord({ id, body, acceptedAtMs }: SpoolRecord): Buffer | undefined {
+export function encodeRecord({ id, body, acceptedAtMs }: NewRecord): Buffer | undefined {
   const idBytes = Buffer.byteLength(id);
-  if (idBytes > maxIdBytes || body.length > maxBodyBytes) return undefined;
-  const length = headerBytes + idBytes + body.length;
+  const bodyBytes = Buffer.byteLength(body);
+  if (idBytes > maxIdBytes || bodyBytes > maxBodyBytes) return undefined;
+  const length = headerBytes + idBytes + bodyBytes;
   const record = length <= scratch.length ? scratch.subarray(0, length) : Buffer.allocUnsafeSlow(length);
   record.set(magic, 0);
   record.writeUInt16LE(recordVersion, 4); // the byte after the version is 0
   record.writeUInt16LE(idBytes, 6);
-  record.writeUInt32LE(body.length, 8);
+  record.writeUInt32LE(bodyBytes, 8);
   record.writeDoubleLE(acceptedAtMs, 12);
   record.fill(0, 20, 28);
   record.write(id, headerBytes);
-  record.set(body, headerBytes + idBytes);
+  if (typeof body === "string") record.write(body, headerBytes + idBytes);
+  else record.set(body, headerBytes + idBytes);
   record.writeUInt32LE(checksum(record), 28);
   return record;
 }

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { Adopter, type Adoption } from "./adopter.ts";
 import { ackFileName, segmentFileName } from "./adoption.ts";
@@ -5,7 +6,7 @@ import { attempt, isMissing } from "./file-system.ts";
 import { Home } from "./home.ts";
 import { ReadCursor } from "./read-cursor.ts";
 import { Reader, type SpooledRecord } from "./reader.ts";
-import { encodeRecord, type SpoolRecord } from "./record.ts";
+import { encodeRecord, type NewRecord } from "./record.ts";
 import type { SpoolRef } from "./segment.ts";
 import { SegmentWriter } from "./segment-writer.ts";
 import { Segments, type SpoolAmount } from "./segments.ts";
@@ -29,7 +30,7 @@ export interface Spool {
    * Writes one trace. With `handOut` the caller keeps no copy and gets it back from `readBack`; without, it delivers
    * from memory and acknowledges by the reference. `null`: not on disk, keep it in memory (disk failed or full).
    */
-  append(record: SpoolRecord, options?: { readonly handOut?: boolean }): SpoolRef | null;
+  append(record: NewRecord, options?: { readonly handOut?: boolean }): SpoolRef | null;
   /** Delivered, or lost for good: never to be handed out again. On disk when this returns. */
   acknowledge(ref: SpoolRef): void;
   /**
@@ -94,11 +95,11 @@ class DiskSpool implements Spool {
     return this.#segments.bytes;
   }
 
-  append(record: SpoolRecord, { handOut = false }: { readonly handOut?: boolean } = {}): SpoolRef | null {
+  append(record: NewRecord, { handOut = false }: { readonly handOut?: boolean } = {}): SpoolRef | null {
     if (this.#isClosed || this.#deps.monotonicMs() < this.#retryAtMs) return null;
     const bytes = encodeRecord(record);
     if (bytes === undefined) {
-      this.#deps.onEvent({ type: "too-large", id: record.id, bytes: record.body.length });
+      this.#deps.onEvent({ type: "too-large", id: record.id, bytes: Buffer.byteLength(record.body) });
       return null;
     }
     if (!this.#hasRoomFor(bytes.length)) return null;
