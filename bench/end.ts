@@ -1,16 +1,23 @@
 /**
  * How soon a process ends after its last delivery: `node bench/end.ts [runs]` (default 20). A child logs 20 traces and has
  * nothing else to do, with `close()` and without. The time is from the endpoint's last answer to the child's own `exit` event,
- * when nothing holds it any more; and to its death, which has Node's taking down in it.
+ * when nothing holds it any more; and to its death, which has Node's taking down in it. That is why a process with nothing of
+ * ours is measured, too: plain `fetch` of the same traces.
  */
 import { writeSync } from "node:fs";
 import { TraceLogger } from "tracelogger";
 import { median, quantile, run, start, traceOf } from "./support.ts";
 
 const TRACES = 20;
+const BARE = "plain fetch";
 
 async function client(url: string, way: string): Promise<void> {
   process.on("exit", () => writeSync(1, String(Date.now())));
+  if (way === BARE) {
+    const bodies = Array.from({ length: TRACES }, (_, id) => JSON.stringify({ id: String(id), ...traceOf(1024) }));
+    await Promise.all(bodies.map(async (body) => (await fetch(url, { method: "POST", body })).text()));
+    return;
+  }
   const logger = new TraceLogger({ endpoint: url });
   for (let i = 0; i < TRACES; i++) void logger.logTrace(traceOf(1024));
   if (way === "close()") await logger.close();
@@ -34,4 +41,4 @@ async function measure(way: string, runs: number): Promise<void> {
 
 const [runs = "20", ...rest] = process.argv.slice(2);
 if (runs === "client") await client(rest[0] ?? "", rest[1] ?? "");
-else for (const way of ["close()", "no call at all"]) await measure(way, Number(runs));
+else for (const way of [BARE, "close()", "no call at all"]) await measure(way, Number(runs));
