@@ -17,6 +17,15 @@ export function addAsides(known: JsonObject, body: JsonObject): JsonObject {
   return said.length > 0 ? (grown(known, Object.fromEntries(said)) as JsonObject) : known; // of two objects it makes one
 }
 
+/** Would the same once more say more? Texts grow; lists take what they have not, and the rest is replaced. */
+export function hasGrowingAsides(body: JsonObject): boolean {
+  return Object.entries(body).some(([key, value]) => !NOT_SAID.test(key) && grows(value));
+}
+
+function grows(value: unknown): boolean {
+  return isObject(value) ? Object.values(value).some(grows) : typeof value === "string" && value !== "";
+}
+
 /** The message that says them, but for what the answer says in the same words. */
 export function asideMessages(asides: JsonObject, answered: readonly TraceMessage[]): TraceMessage[] {
   const words = new Set<unknown>(answered.map(({ content }) => content));

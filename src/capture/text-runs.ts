@@ -4,6 +4,7 @@
  * with all of their text, still as JSON, and that one is read.
  */
 import { isObject, type JsonObject } from "../json.ts";
+import { hasGrowingAsides } from "./asides.ts";
 import { parseObject } from "./call.ts";
 import { isName } from "./merge.ts";
 import { EventReader } from "./sse.ts";
@@ -71,9 +72,10 @@ function match({ around, at }: TextSlot, text: string, start: number) {
 }
 
 /** The text of an event that adds text to its one choice and, read twice, would change nothing else. */
-function addedText({ choices }: JsonObject): string | undefined {
+function addedText(chunk: JsonObject): string | undefined {
+  const { choices } = chunk;
   const [choice, second] = Array.isArray(choices) ? choices : [];
-  if (!isObject(choice) || second !== undefined) return undefined;
+  if (!isObject(choice) || second !== undefined || hasGrowingAsides(chunk)) return undefined;
   const { delta, ...values } = choice;
   if (!isObject(delta) || "text" in values || !Object.values(values).every(isFlat)) return undefined;
   const growing = Object.entries(delta).filter(([key, value]) => value !== "" && !(isName(key) || isUnchanging(value)));

@@ -106,7 +106,13 @@ const step = fc.record({
   delta,
   times: fc.integer({ min: 1, max: 4 }),
   index: fc.constantFrom(0, 0, 0, 1),
-  more: fc.oneof(fc.constant({}), fc.record({ obfuscation: word }), fc.record({ usage: fc.record({ n: fc.nat(2) }) })),
+  more: fc.oneof(
+    fc.constant({}),
+    fc.record({ obfuscation: word }),
+    fc.record({ note: word }),
+    fc.record({ citations: fc.array(word, { maxLength: 2 }) }),
+    fc.record({ usage: fc.record({ n: fc.nat(2) }) }),
+  ),
 });
 
 test("however a stream is made, joining its runs changes nothing of what is read", async () => {
