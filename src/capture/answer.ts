@@ -3,9 +3,8 @@ import { isObject, type JsonObject } from "../json.ts";
 import type { TraceInput, TraceMessage } from "../trace.ts";
 import { type CallEnding, toCallMessage, toTraceMessage } from "../transcript.ts";
 import { asideMessages } from "./asides.ts";
-import { type CapturedCall, parseJson } from "./call.ts";
-import { EventReader } from "./sse.ts";
-import { findTextRun, findTextSlot, type TextSlot } from "./text-runs.ts";
+import type { CapturedCall } from "./call.ts";
+import { isDone, readJoined } from "./text-runs.ts";
 
 /** What a response says, streamed or not. */
 export interface Answer {
@@ -86,25 +85,12 @@ export function readEvents(
   const unread: string[] = [];
   let done = false;
   const read = (text: string, isCut: { readonly first?: boolean; readonly last: boolean }) => {
-    let slot: TextSlot | undefined;
-    const reader = new EventReader(text);
-    for (;;) {
-      const start = reader.position;
-      const run = slot && findTextRun(slot, reader.text, start);
-      if (run) reader.position = run.end;
-      const found = run ? new EventReader(run.joined).next() : reader.next();
-      if (!found) return;
-      const { event, data } = found;
-      // Not left to the parser: the error of one that is no JSON costs as much as two hundred events.
-      const isDone = data.trim() === "[DONE]";
-      const chunk = isDone ? undefined : parseJson(data);
-      const isHalf = (isCut.first && start === 0) || (isCut.last && reader.position >= reader.text.length);
-      if (isObject(chunk)) {
-        take(chunk, event);
-        if (joinsText && !run) slot = findTextSlot(reader.text.slice(start, reader.position), chunk) ?? slot;
-      } else if (isDone) done = true;
+    for (const event of readJoined(text, joinsText)) {
+      const { chunk, isFirst, isLast } = event;
+      if (isObject(chunk)) take(chunk, event.event);
+      else if (isDone(event)) done = true;
       // The last event of a stream that was cut off is half an event: nobody has seen it.
-      else if (!isHalf) unread.push(data);
+      else if (!((isCut.first && isFirst) || (isCut.last && isLast))) unread.push(event.data);
     }
   };
   const isGap = droppedBytes > 0;

@@ -4,37 +4,15 @@
  * Loaded when the first response is long.
  */
 import type { Bytes } from "./bytes.ts";
-import { parseObject } from "./call.ts";
-import { EventReader } from "./sse.ts";
-import { findTextRun, findTextSlot, type TextSlot } from "./text-runs.ts";
+import { readJoined } from "./text-runs.ts";
 
 /** The same events in fewer bytes. The last one may be half an event: it stays as it is. */
 export function condense(bytes: Bytes): readonly Bytes[] {
   const end = endOfEvents(bytes);
   // A byte order mark is text here: it is not where the stream begins.
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(0, end));
-  return [new TextEncoder().encode(joinRuns(text)), bytes.subarray(end)];
-}
-
-function joinRuns(text: string): string {
-  const kept: string[] = [];
-  const reader = new EventReader(text);
-  let slot: TextSlot | undefined;
-  for (;;) {
-    const start = reader.position;
-    const run = slot && findTextRun(slot, reader.text, start);
-    if (run) {
-      reader.position = run.end;
-      kept.push(run.joined);
-      continue;
-    }
-    const found = reader.next();
-    const event = reader.text.slice(start, reader.position);
-    kept.push(event);
-    if (!found) return kept.join("");
-    const chunk = parseObject(found.data);
-    slot = (chunk && findTextSlot(event, chunk)) ?? slot;
-  }
+  const events = [...readJoined(text, true)].map(({ raw }) => raw);
+  return [new TextEncoder().encode(events.join("")), bytes.subarray(end)];
 }
 
 const [LF, CR] = [10, 13];

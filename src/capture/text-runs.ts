@@ -5,9 +5,9 @@
  */
 import { isObject, type JsonObject } from "../json.ts";
 import { hasGrowingAsides } from "./asides.ts";
-import { parseObject } from "./call.ts";
+import { parseJson, parseObject } from "./call.ts";
 import { isName } from "./merge.ts";
-import { EventReader } from "./sse.ts";
+import { EventReader, type ServerSentEvent } from "./sse.ts";
 
 /** An event's text around the text it adds, and around the padding that some providers put against eavesdroppers. */
 export interface TextSlot {
@@ -15,6 +15,39 @@ export interface TextSlot {
   readonly around: readonly string[];
   /** Which of those strings is the text. */
   readonly at: number;
+}
+
+/** An event as it is read, or a run of them as one. */
+export interface JoinedEvent extends ServerSentEvent {
+  /** Its text, line ends and all. */
+  readonly raw: string;
+  /** Its data, when that is JSON. */
+  readonly chunk: unknown;
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+}
+
+/** The events of a text; with `joinsText`, those that only add text come as one. */
+export function* readJoined(text: string, joinsText: boolean): Generator<JoinedEvent> {
+  const reader = new EventReader(text);
+  let slot: TextSlot | undefined;
+  for (;;) {
+    const start = reader.position;
+    const run = slot && findTextRun(slot, reader.text, start);
+    if (run) reader.position = run.end;
+    const found = run ? new EventReader(run.joined).next() : reader.next();
+    if (!found) return;
+    const raw = run?.joined ?? reader.text.slice(start, reader.position);
+    // The end is not left to the parser: the error of what is no JSON costs as much as two hundred events.
+    const chunk = isDone(found) ? undefined : parseJson(found.data);
+    yield { ...found, raw, chunk, isFirst: start === 0, isLast: reader.position >= reader.text.length };
+    if (joinsText && !run && isObject(chunk)) slot = findTextSlot(raw, chunk) ?? slot;
+  }
+}
+
+/** Does the event say that the stream is over? */
+export function isDone({ data }: ServerSentEvent): boolean {
+  return data.trim() === "[DONE]";
 }
 
 /** A run of events as one event, and where it ends. */
