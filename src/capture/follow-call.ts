@@ -1,11 +1,11 @@
 /** From a call that is made, however it goes, to the trace that the sink gets. Loaded by those who trace calls. */
-import { defer, type TraceSink } from "../sink.ts";
+import type { TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import type { CallEnding } from "../transcript.ts";
 import { type Bytes, concat } from "./bytes.ts";
 import { type CapturedCall, rawTrace } from "./call.ts";
 import type { CallControl } from "./call-control.ts";
-import { markTrace } from "./mark-trace.ts";
+import { logMarked } from "./mark-trace.ts";
 import { once } from "./once.ts";
 import type { ResolvedCaptureOptions } from "./options.ts";
 import type { BodyEnding, ObservedBody } from "./recording.ts";
@@ -34,25 +34,18 @@ export function followCall(request: MadeCall, settings: FollowSettings): Followe
   // While the call is under way, and not when its process may be about to end.
   const reader = READERS[request.api]();
   reader.catch(() => {});
-  const finish = (body: ObservedBody, status?: number) => {
-    const deliver = async () => {
-      const { chunks, droppedBytes, tail } = body;
-      const ending = toCallEnding(body.ending, request.signal);
+  const finish = ({ chunks, droppedBytes, tail, ending }: ObservedBody, status?: number) =>
+    logMarked(sink, control, async () => {
       const call = {
         requestText: await request.requestText,
         responseText: decode(chunks),
         status,
         tailText: decode(tail),
         droppedBytes,
-        ending,
+        ending: toCallEnding(ending, request.signal),
       };
-      const trace = await reader.then((toTrace) => toTrace(call)).catch(() => rawTrace(call));
-      // Not awaited: a receipt may take as long as the endpoint does.
-      const options = { sampleKey: control.sampleKey, truncate: true };
-      void Promise.resolve(sink.logTrace(markTrace(trace, control, sink), options)).catch(() => {});
-    };
-    guard(() => defer(sink, () => deliver().catch(() => {})));
-  };
+      return reader.then((toTrace) => toTrace(call)).catch(() => rawTrace(call));
+    });
   return {
     respond(response) {
       const { status } = response;
@@ -62,15 +55,6 @@ export function followCall(request: MadeCall, settings: FollowSettings): Followe
     },
     fail: (error) => finish({ chunks: [], droppedBytes: 0, tail: [], ending: { how: "failed", error } }),
   };
-}
-
-/** The host is sacred: nothing that a sink does reaches it. */
-function guard(work: () => void) {
-  try {
-    work();
-  } catch {
-    // There is nobody to tell: sinks report their own troubles.
-  }
 }
 
 function toCallEnding(ending: BodyEnding, signal: AbortSignal | undefined): CallEnding | undefined {

@@ -1,5 +1,5 @@
-/** What a caller said about the trace of a call (`traceHeaders`), written into it. */
-import type { TraceSink } from "../sink.ts";
+/** The trace of a call, on its way to the sink: with what its caller said about it (`traceHeaders`). */
+import { defer, type TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import type { CallControl } from "./call-control.ts";
 
@@ -7,11 +7,26 @@ const MAX_KNOWN_IDS = 1_000;
 /** How often an id was used lately. A sink's own: two sinks may be told of the same call. */
 const usedIds = new WeakMap<TraceSink, Map<string, number>>();
 
+/** Build the trace of a call off the caller's path and hand it to the sink. The host is sacred: this never throws into it. */
+export function logMarked(sink: TraceSink, control: CallControl, build: () => Promise<TraceInput>): void {
+  const deliver = async () => {
+    const trace = markTrace(await build(), control, sink);
+    // Not awaited: a receipt may take as long as the endpoint does.
+    const options = { sampleKey: control.sampleKey, truncate: true };
+    void Promise.resolve(sink.logTrace(trace, options)).catch(() => {});
+  };
+  try {
+    defer(sink, () => deliver().catch(() => {}));
+  } catch {
+    // There is nobody to tell: sinks report their own troubles.
+  }
+}
+
 /**
  * The trace with its id and fingerprint. One call of a framework may be many of the model (steps, an agent, a batch):
  * they would all have the one id, and each overwrite the one before. So the second gets `-2`, and so on.
  */
-export function markTrace(trace: TraceInput, { id, systemFingerprint }: CallControl, sink: TraceSink): TraceInput {
+function markTrace(trace: TraceInput, { id, systemFingerprint }: CallControl, sink: TraceSink): TraceInput {
   return {
     ...trace,
     ...(id && { id: uniqueId(id, sink) }),

@@ -1,9 +1,9 @@
 /** From a model call that a framework has told us of, however it ended, to the trace that goes to the sink. */
-import { defer, type TraceSink } from "../sink.ts";
+import type { TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import { type CallEnding, choiceMessages, toCallMessage, toTraceMessage } from "../transcript.ts";
 import type { CallControl } from "./call-control.ts";
-import { markTrace } from "./mark-trace.ts";
+import { logMarked } from "./mark-trace.ts";
 import { describeMedia } from "./media.ts";
 
 /** An OpenAI-style message, open-ended. */
@@ -23,19 +23,9 @@ export interface ModelCall {
   readonly ending: CallEnding | undefined;
 }
 
-/** Build the trace of a call off the caller's path and hand it to the sink. Never throws into the call. */
+/** Hand the trace of a call to the sink. Never throws into the call. */
 export function logCall(sink: TraceSink, control: CallControl, build: () => ModelCall): void {
-  const deliver = async () => {
-    const trace = markTrace(await toTrace(build()), control, sink);
-    // Not awaited: a receipt may take as long as the endpoint does.
-    const options = { sampleKey: control.sampleKey, truncate: true };
-    void Promise.resolve(sink.logTrace(trace, options)).catch(() => {});
-  };
-  try {
-    defer(sink, () => deliver().catch(() => {}));
-  } catch {
-    // There is nobody to tell: sinks report their own troubles.
-  }
+  logMarked(sink, control, async () => toTrace(build()));
 }
 
 async function toTrace({ model, messages, choices, usage, ending }: ModelCall): Promise<TraceInput> {
