@@ -2,13 +2,12 @@
 import type { TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import type { CallEnding } from "../transcript.ts";
-import { type Bytes, concat } from "./bytes.ts";
 import { type CapturedCall, rawTrace } from "./call.ts";
 import type { CallControl } from "./call-control.ts";
 import { logMarked } from "./mark-trace.ts";
-import { once } from "./once.ts";
+import { loading, once, whenThere } from "./once.ts";
 import type { ResolvedCaptureOptions } from "./options.ts";
-import type { BodyEnding, ObservedBody } from "./recording.ts";
+import { type BodyEnding, type ObservedBody, unseen } from "./recording.ts";
 import type { Api, MadeCall } from "./request.ts";
 import { watchResponse } from "./response.ts";
 
@@ -23,7 +22,7 @@ type FollowSettings = ResolvedCaptureOptions & { readonly sink: TraceSink; reado
 
 type ToTrace = (call: CapturedCall) => Promise<TraceInput>;
 
-const READERS: Readonly<Record<Api, () => Promise<ToTrace>>> = {
+const READERS: Readonly<Record<Api, () => ToTrace | Promise<ToTrace>>> = {
   "chat/completions": once(async () => (await import("./chat-completions.ts")).chatCompletionToTrace),
   responses: once(async () => (await import("./responses.ts")).responseToTrace),
   completions: once(async () => (await import("./completions.ts")).completionToTrace),
@@ -32,19 +31,23 @@ const READERS: Readonly<Record<Api, () => Promise<ToTrace>>> = {
 export function followCall(request: MadeCall, settings: FollowSettings): FollowedCall {
   const { sink, control, captureErrors, maxResponseBytes } = settings;
   // While the call is under way, and not when its process may be about to end.
-  const reader = READERS[request.api]();
-  reader.catch(() => {});
-  const finish = ({ chunks, droppedBytes, tail, ending }: ObservedBody, status?: number) =>
+  const reader = loading(READERS[request.api]());
+  const finish = ({ text, droppedBytes, tailText, ending }: ObservedBody, status?: number) =>
     logMarked(sink, control, async () => {
+      const { requestText } = request;
       const call = {
-        requestText: await request.requestText,
-        responseText: decode(chunks),
+        requestText: requestText instanceof Promise ? await requestText : requestText,
+        responseText: text,
         status,
-        tailText: decode(tail),
+        tailText,
         droppedBytes,
         ending: toCallEnding(ending, request.signal),
       };
-      return reader.then((toTrace) => toTrace(call)).catch(() => rawTrace(call));
+      try {
+        return await whenThere(reader, (toTrace) => toTrace(call));
+      } catch {
+        return rawTrace(call);
+      }
     });
   return {
     respond(response) {
@@ -53,7 +56,7 @@ export function followCall(request: MadeCall, settings: FollowSettings): Followe
       const onEnd = (body: ObservedBody) => finish(body, status);
       return watchResponse(response, { maxBytes: maxResponseBytes, onEnd, signal: request.signal });
     },
-    fail: (error) => finish({ chunks: [], droppedBytes: 0, tail: [], ending: { how: "failed", error } }),
+    fail: (error) => finish(unseen({ how: "failed", error })),
   };
 }
 
@@ -75,9 +78,4 @@ function describeError(error: unknown): unknown {
     ...(code === undefined ? {} : { code }),
     ...(cause === undefined ? {} : { cause: describeError(cause) }),
   };
-}
-
-function decode(chunks: readonly Bytes[]): string {
-  // At once: decoding piece by piece is slower than putting the pieces together.
-  return chunks.length === 0 ? "" : new TextDecoder().decode(concat(chunks));
 }

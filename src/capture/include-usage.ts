@@ -17,7 +17,7 @@ export interface UsageCall {
   readonly text: string | undefined;
   readonly send: typeof fetch;
   /** What becomes of the response before its caller sees it. */
-  readonly respond: (response: Response) => Promise<Response>;
+  readonly respond: (response: Response) => Response | Promise<Response>;
   /** Addresses that have refused to be asked; more are added. */
   readonly refusing: Set<string>;
 }

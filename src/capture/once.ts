@@ -1,8 +1,34 @@
-/** Loads once: an `import()` takes its time also when there is nothing left to load. */
-export function once<Loaded>(load: () => Promise<Loaded>): () => Promise<Loaded> {
-  let loaded: Promise<Loaded> | undefined;
+/**
+ * Loads once, and gives back what was loaded itself as soon as it is there: an `import()` takes its time also when there
+ * is nothing left to load, and so do promises of what is known. What could not be loaded is tried again.
+ */
+export function once<Loaded extends object>(load: () => Promise<Loaded>): () => Loaded | Promise<Loaded> {
+  let known: Loaded | Promise<Loaded> | undefined;
   return () => {
-    loaded ??= load();
-    return loaded;
+    known ??= load().then(
+      (loaded) => {
+        known = loaded;
+        return loaded;
+      },
+      (error: unknown) => {
+        known = undefined;
+        throw error;
+      },
+    );
+    return known;
   };
+}
+
+/** What is made of something: at once when it is there, else as soon as it is. */
+export function whenThere<Value, Made>(
+  value: Value | Promise<Value>,
+  make: (value: Value) => Made,
+): Made | Promise<Made> {
+  return value instanceof Promise ? value.then(make) : make(value);
+}
+
+/** Whoever needs what is being loaded will hear of it when that fails: until then it is no unhandled rejection. */
+export function loading<Value>(value: Value | Promise<Value>): Value | Promise<Value> {
+  if (value instanceof Promise) value.catch(() => {});
+  return value;
 }

@@ -1,4 +1,5 @@
-/** What is kept of a body that passes by: its first bytes and its last ones, and how it ended. */
+/** What is kept of a body that passes by: how it begins and how it ends. */
+import { BLOCK_BYTES, giveBack, takeBlock } from "./blocks.ts";
 import { type Bytes, concat, sizeOf } from "./bytes.ts";
 import { isEventStream } from "./call.ts";
 
@@ -10,12 +11,17 @@ export type BodyEnding =
 
 /** What passed. */
 export interface ObservedBody {
-  readonly chunks: readonly Bytes[];
+  readonly text: string;
   /** Bytes that passed but were not kept, because of `maxBytes`. */
   readonly droppedBytes: number;
   /** What came last, when bytes were dropped before it. */
-  readonly tail: readonly Bytes[];
+  readonly tailText: string;
   readonly ending: BodyEnding;
+}
+
+/** A body of which nothing was seen. */
+export function unseen(ending: BodyEnding): ObservedBody {
+  return { text: "", droppedBytes: 0, tailText: "", ending };
 }
 
 export interface ObserveOptions {
@@ -33,45 +39,56 @@ export interface Recording {
 }
 
 /** What is looked at together: less is not worth it, and of more the reader would notice. */
-const BLOCK_BYTES = 2 ** 20;
+const PART_BYTES = 2 ** 20;
 
 /** Of a stream, its events joined, as much as a trace may hold; what is no stream its reader holds whole, too. */
 const maxBytesOf = (isStream: boolean) => (isStream ? 6_000_000 : 2 ** 26);
 
 export function startRecording({ maxBytes, onEnd }: ObserveOptions): Recording {
-  let fresh = keepFirst(BLOCK_BYTES);
+  let fresh = keepFirst(PART_BYTES);
   let long: ReturnType<typeof keepLong> | undefined;
   let ended = false;
   return {
     add(chunk) {
       if (ended) return;
       for (let rest = fresh.add(chunk); rest; rest = fresh.add(rest)) {
-        const block = fresh.end();
-        long ??= keepLong(block, maxBytes);
-        fresh = keepFirst(BLOCK_BYTES);
+        const full = fresh;
+        const part = full.pieces();
+        long ??= keepLong(part, maxBytes);
+        fresh = keepFirst(PART_BYTES);
         // Half an event goes before the one that comes.
-        for (const half of long.add(block)) fresh.add(half);
+        for (const half of long.add(part)) fresh.add(half);
+        full.release();
       }
     },
     end(ending) {
       if (ended) return;
       ended = true;
-      const block = fresh.end();
-      const isShort = !long && sizeOf(block) <= (maxBytes ?? BLOCK_BYTES);
-      onEnd({ ...(isShort ? whole(block) : (long ?? keepLong(block, maxBytes)).end(block)), ending });
+      const part = fresh.pieces();
+      const isShort = !long && sizeOf(part) <= (maxBytes ?? PART_BYTES);
+      const kept = isShort ? whole(part) : (long ?? keepLong(part, maxBytes)).end(part);
+      fresh.release();
+      onEnd({ ...kept, ending });
     },
   };
 }
 
 type Kept = Omit<ObservedBody, "ending">;
 
-const whole = (chunks: readonly Bytes[]): Kept => ({ chunks, droppedBytes: 0, tail: [] });
+const whole = (pieces: readonly Bytes[]): Kept => ({ text: decode(pieces), droppedBytes: 0, tailText: "" });
+
+const decoder = new TextDecoder();
+
+function decode(pieces: readonly Bytes[]): string {
+  // At once: decoding piece by piece is slower than putting the pieces together.
+  return pieces.length === 0 ? "" : decoder.decode(concat(pieces));
+}
 
 let condense: typeof import("./condense.ts").condense | undefined;
 
-/** A body of many blocks: its head and its tail. */
+/** A body of many parts: its head and its tail. */
 function keepLong([first = NOTHING]: readonly Bytes[], limit: number | undefined) {
-  const isStream = isEventStream(new TextDecoder().decode(first.subarray(0, 100)));
+  const isStream = isEventStream(decoder.decode(first.subarray(0, 100)));
   const maxBytes = limit ?? maxBytesOf(isStream);
   const maxTailBytes = Math.floor(maxBytes / 2);
   const head = keepFirst(maxBytes - maxTailBytes);
@@ -81,25 +98,27 @@ function keepLong([first = NOTHING]: readonly Bytes[], limit: number | undefined
     if (rest) tail.add(rest);
   };
   return {
-    /** Gives back what belongs before the next block. */
-    add(block: readonly Bytes[]): readonly Bytes[] {
+    /** Gives back what belongs before the next part. */
+    add(part: readonly Bytes[]): readonly Bytes[] {
       if (isStream && condense) {
-        const [events = NOTHING, half = NOTHING] = condense(concat(block));
+        const [events = NOTHING, half = NOTHING] = condense(concat(part));
         keep(events);
-        // Of an event that is longer than a block there is no whole one to wait for.
-        if (half.byteLength < BLOCK_BYTES / 2) return [half];
+        // Of an event that is longer than a part there is no whole one to wait for.
+        if (half.byteLength < PART_BYTES / 2) return [half];
         keep(half);
         return [];
       }
       if (isStream) loadCondense();
-      for (const chunk of block) keep(chunk);
+      for (const piece of part) keep(piece);
       return [];
     },
-    end(block: readonly Bytes[]): Kept {
-      for (const chunk of block) keep(chunk);
-      const chunks = head.end();
+    end(part: readonly Bytes[]): Kept {
+      for (const piece of part) keep(piece);
       const { droppedBytes, kept } = tail.end();
-      return droppedBytes === 0 ? whole([...chunks, ...kept]) : { chunks, droppedBytes, tail: kept };
+      const isWhole = droppedBytes === 0;
+      const text = decode([...head.pieces(), ...(isWhole ? kept : [])]);
+      head.release();
+      return { text, droppedBytes, tailText: isWhole ? "" : decode(kept) };
     },
   };
 }
@@ -114,11 +133,11 @@ function loadCondense() {
 }
 
 const NOTHING = new Uint8Array();
-const MAX_BLOCK_BYTES = 65_536;
 
-/** The first bytes, no more than this, in blocks that grow: a copy of each small chunk by itself would cost far more. */
+/** The first bytes, no more than this, in few blocks: a copy of each small chunk by itself would cost far more. */
 function keepFirst(maxBytes: number) {
   const full: Bytes[] = [];
+  const lent: Bytes[] = [];
   let block = NOTHING;
   let blockBytes = 0;
   let room = maxBytes;
@@ -128,6 +147,15 @@ function keepFirst(maxBytes: number) {
     blockBytes += bytes.byteLength;
     free -= bytes.byteLength;
     room -= bytes.byteLength;
+  };
+  const begin = (bytes: number) => {
+    const known = bytes <= BLOCK_BYTES ? takeBlock() : undefined;
+    if (known) lent.push(known);
+    if (blockBytes > 0) full.push(block.subarray(0, blockBytes));
+    // Of one's own they grow, to no more than what a lent one has.
+    block = known ?? new Uint8Array(Math.max(bytes, Math.min(maxBytes - room, room, BLOCK_BYTES)));
+    free = Math.min(block.byteLength, room);
+    blockBytes = 0;
   };
   return {
     /** Gives back what is over. */
@@ -141,16 +169,14 @@ function keepFirst(maxBytes: number) {
       const now = Math.min(fitting, free);
       if (now > 0) fill(chunk.subarray(0, now));
       if (now < fitting) {
-        full.push(block);
-        const kept = maxBytes - room;
-        block = new Uint8Array(Math.max(fitting - now, Math.min(kept, room, MAX_BLOCK_BYTES)));
-        free = block.byteLength;
-        blockBytes = 0;
-        fill(chunk.subarray(now, fitting));
+        begin(fitting - now);
+        fill(now === 0 && fitting === chunk.byteLength ? chunk : chunk.subarray(now, fitting));
       }
       return fitting < chunk.byteLength ? chunk.subarray(fitting) : undefined;
     },
-    end: () => [...full, block.subarray(0, blockBytes)].filter(({ byteLength }) => byteLength > 0),
+    pieces: () => (blockBytes > 0 ? [...full, block.subarray(0, blockBytes)] : full),
+    /** Its pieces are not to be read any more. */
+    release: () => lent.forEach(giveBack),
   };
 }
 

@@ -1,6 +1,7 @@
 /** A response whose body is watched, and that shows its user no difference. */
 import type { WatchOptions } from "./body-watch.ts";
 import { isNodeStream, watchNodeStream } from "./node-stream.ts";
+import { unseen } from "./recording.ts";
 import { relayWatched, watchStream } from "./watched-stream.ts";
 
 /**
@@ -22,7 +23,7 @@ export function watchResponse(response: Response, options: WatchOptions): Respon
   } catch {
     // A response that cannot be made anew (a foreign class) goes to its user untouched.
   }
-  options.onEnd({ chunks: [], droppedBytes: 0, tail: [], ending: { how: "complete" } });
+  options.onEnd(unseen({ how: "complete" }));
   return response;
 }
 

@@ -76,32 +76,41 @@ const PROBE = "probe";
 
 /** All events from here on that are alike. */
 export function findTextRun(slot: TextSlot, text: string, start: number): TextRun | undefined {
+  const { around, at } = slot;
+  const [opening = "", ...between] = around;
+  const closing = between.pop() ?? "";
+  // Where one event follows upon another like it, which is nearly everywhere, both are looked at together.
+  const joint = closing + opening;
+  if (!standsAt(opening, text, start)) return undefined;
   let end = start;
   let said = "";
-  for (;;) {
-    const found = match(slot, text, end);
-    if (!found) break;
-    said += found.said;
-    end = found.end;
+  for (let from = start + opening.length; ; from = end + opening.length) {
+    let piece = "";
+    let to = from;
+    for (let index = 0; ; index++) {
+      to = endOfString(text, from);
+      if (index === at) piece = text.slice(from, to);
+      const part = between[index];
+      if (part === undefined) break;
+      if (!standsAt(part, text, to)) return runOf(slot, said, { start, end });
+      from = to + part.length;
+    }
+    const goesOn = standsAt(joint, text, to);
+    if (goesOn || standsAt(closing, text, to)) {
+      said += piece;
+      end = to + closing.length;
+    }
+    if (!goesOn) return runOf(slot, said, { start, end });
   }
-  return end > start ? { joined: fill(slot, said), end } : undefined;
 }
 
-function match({ around, at }: TextSlot, text: string, start: number) {
-  let end = start;
-  let said = "";
-  // By index and by comparing slices: iterators and `startsWith` would make this most of what reading a stream costs.
-  for (let index = 0; index < around.length; index++) {
-    if (index > 0) {
-      const from = end;
-      end = endOfString(text, from);
-      if (index - 1 === at) said = text.slice(from, end);
-    }
-    const part = around[index] ?? "";
-    if (text.slice(end, end + part.length) !== part) return undefined;
-    end += part.length;
-  }
-  return { said, end };
+/** By comparing slices: `startsWith` would make this most of what reading a stream costs. */
+function standsAt(part: string, text: string, position: number): boolean {
+  return text.slice(position, position + part.length) === part;
+}
+
+function runOf(slot: TextSlot, said: string, { start, end }: { start: number; end: number }): TextRun | undefined {
+  return end > start ? { joined: fill(slot, said), end } : undefined;
 }
 
 /** The text of an event that adds text to its one choice and, read twice, would change nothing else. */

@@ -3,7 +3,7 @@ import type { TraceSink } from "../sink.ts";
 import { parseObject } from "./call.ts";
 import { takeControl } from "./call-control.ts";
 import type { UsageCall } from "./include-usage.ts";
-import { once } from "./once.ts";
+import { loading, once, whenThere } from "./once.ts";
 import { type CaptureOptions, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
 import { type Api, describeRequest, type MadeCall, snapshotBody } from "./request.ts";
 
@@ -20,6 +20,7 @@ export interface TracingFetchOptions extends CaptureOptions {
  * the response of a first call that comes sooner waits for it.
  */
 const loadCapture = once(() => import("./follow-call.ts"));
+type Capture = typeof import("./follow-call.ts");
 
 /** What is captured, by the path that a POST goes to. */
 const APIS = /\/(chat\/completions|responses|completions)\/?$/;
@@ -54,7 +55,7 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
   if (given && tracesTo(given, sink)) return given;
   const base: Fetch = (...request) => (given ?? globalThis.fetch)(...request);
 
-  loadCapture().catch(() => {});
+  loading(loadCapture());
   const refusing = new Set<string>();
   const behind = sinksBehind(given ?? {});
   const traced: Fetch = (...args) => {
@@ -63,15 +64,21 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
     const request = behind.length > 0 ? args : rest;
     const call = control.off ? undefined : readCall(rest, resolved);
     if (!call) return base(...request);
-    const followed = loadCapture().then(({ followCall }) => followCall(call, { ...resolved, sink, control }));
-    followed.catch(() => {});
+    const follow = ({ followCall }: Capture) => followCall(call, { ...resolved, sink, control });
+    const followed = loading(whenThere(loadCapture(), follow));
     const respond = (response: Response) =>
-      followed.then(
-        (follow) => follow.respond(response),
-        () => response,
-      );
+      followed instanceof Promise
+        ? followed.then(
+            (call) => call.respond(response),
+            () => response,
+          )
+        : followed.respond(response);
     const fail = async (error: unknown): Promise<never> => {
-      if (resolved.captureErrors) await followed.then((follow) => follow.fail(error)).catch(() => {});
+      if (resolved.captureErrors)
+        await Promise.resolve(followed).then(
+          (call) => call.fail(error),
+          () => {},
+        );
       throw error;
     };
     if (!resolved.includeUsage) return base(...request).then(respond, fail);
