@@ -28,8 +28,7 @@ function grows(value: unknown): boolean {
 
 /** The message that says them, but for what the answer says in the same words. */
 export function asideMessages(asides: JsonObject, answered: readonly TraceMessage[]): TraceMessage[] {
-  const words = new Set<unknown>(answered.map(({ content }) => content));
-  const said = Object.entries(asides).filter(([, value]) => !words.has(value));
+  const said = Object.entries(asides).filter(([, value]) => !answered.some(({ content }) => content === value));
   return said.length > 0 ? [toTraceMessage(Object.fromEntries(said), { speaker: "assistant" })] : [];
 }
 

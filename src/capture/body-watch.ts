@@ -1,4 +1,5 @@
 /** Everything that is read of one body, by whichever way. */
+import { inTask } from "../sink.ts";
 import type { Bytes } from "./bytes.ts";
 import { type BodyEnding, type ObserveOptions, type Recording, startRecording } from "./recording.ts";
 
@@ -13,17 +14,28 @@ export type WatchOptions = ObserveOptions & {
 
 export class BodyWatch {
   readonly #record: Recording;
-  readonly #stopListening: () => void;
+  readonly #signal: AbortSignal | undefined;
+  #hasReader = false;
+  #hasEnded = false;
+  #stopListening: (() => void) | undefined;
   #readsUnderWay = 0;
   #endingSoon: BodyEnding | undefined;
 
   constructor({ signal, maxBytes, onEnd }: WatchOptions) {
-    this.#stopListening = onAbort(signal, this);
+    this.#signal = signal;
     this.#record = startRecording({ maxBytes, onEnd });
+    if (signal) listenSoon(this);
+  }
+
+  /** To the caller's signal, where no reader would hear of an abort. Most bodies have one soon, which spares them this. */
+  listen(): void {
+    if (!this.#signal || this.#hasReader || this.#hasEnded || this.#stopListening) return;
+    this.#stopListening = onAbort(this.#signal, this);
   }
 
   end(ending: BodyEnding): void {
-    this.#stopListening();
+    this.#hasEnded = true;
+    this.#stopListening?.();
     this.#record.end(ending);
   }
 
@@ -43,6 +55,7 @@ export class BodyWatch {
     };
     // `closed` and not only `read()`: a stream breaks for its reader at once, also when nothing is being read.
     reader.closed.catch(fail);
+    this.#hasReader = true;
     const seen = this.#seen(fail);
     override(reader, {
       read: () => seen(read.call(reader)),
@@ -52,7 +65,10 @@ export class BodyWatch {
       },
       releaseLock: () => {
         releaseLock.call(reader);
+        if (isReleased) return;
         isReleased = true;
+        this.#hasReader = false;
+        this.listen();
       },
     });
     return reader;
@@ -61,6 +77,7 @@ export class BodyWatch {
   /** The same iterator, watched. */
   iterator(iterator: Iterator, options: ReadableStreamIteratorOptions | undefined): Iterator {
     const { next, return: leave } = iterator;
+    this.listen();
     const seen = this.#seen((error) => this.end({ how: "failed", error }));
     override(iterator, {
       next: () => seen(next.call(iterator)),
@@ -101,11 +118,24 @@ export class BodyWatch {
 }
 
 /** Apart from the watch, and weakly: a signal that outlives many calls must not hold what was read in them. */
-function onAbort(signal: AbortSignal | undefined, watch: BodyWatch): () => void {
+function onAbort(signal: AbortSignal, watch: BodyWatch): () => void {
   const weakly = new WeakRef(watch);
-  const listener = () => weakly.deref()?.endSoon({ how: "failed", error: signal?.reason });
-  signal?.addEventListener("abort", listener);
-  return () => signal?.removeEventListener("abort", listener);
+  const listener = () => weakly.deref()?.endSoon({ how: "failed", error: signal.reason });
+  if (signal.aborted) listener();
+  signal.addEventListener("abort", listener);
+  return () => signal.removeEventListener("abort", listener);
+}
+
+/** Watches of bodies that came in this turn of the event loop. */
+let news: BodyWatch[] = [];
+
+function listenSoon(watch: BodyWatch): void {
+  if (news.push(watch) > 1) return;
+  inTask(() => {
+    const watches = news;
+    news = [];
+    for (const each of watches) each.listen();
+  });
 }
 
 /** In fields that show as little as inherited methods do. */
