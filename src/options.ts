@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import type { SpoolSetting } from "./delivery/open-spool.ts";
 import { TraceLoggerError } from "./errors.ts";
-import { isObject } from "./json.ts";
+import { isObject, type JsonObject } from "./json.ts";
 import type { TraceLoggerEvent, TraceLoss } from "./receipts.ts";
 import type { Trace } from "./trace.ts";
 
@@ -122,17 +122,32 @@ const atLeastZero = z.int().check(z.minimum(0));
 const text = z.string().check(z.minLength(1));
 const callback = z.custom((value) => typeof value === "function");
 
-/** Not `z.record` (nor `z.regex` below): each would weigh more than all our options together. */
+/** Not `z.record` or `z.url`: each would weigh more than all our options together. */
 function isHeaders(value: unknown): boolean {
-  return isObject(value) && Object.values(value).every((header) => typeof header === "string");
+  try {
+    return isObject(value) && isStrings(value) && Boolean(new Headers(value));
+  } catch {
+    return false; // `fetch` would refuse it with every single request, and put the value into its message
+  }
+}
+
+const isStrings = (value: JsonObject): value is Record<string, string> =>
+  Object.values(value).every((one) => typeof one === "string");
+
+const isKey = (value: unknown) => String(value).trim() !== "" && isHeaders({ "x-api-key": value });
+
+function isEndpoint(value: unknown): boolean {
+  try {
+    const { protocol, username, password } = new URL(String(value));
+    return /^https?:$/.test(protocol) && username + password === ""; // `fetch` takes no URL with these
+  } catch {
+    return false;
+  }
 }
 
 const schema = z.strictObject({
-  endpoint: z._default(
-    z.custom<string>((value) => /^https?:\/\//.test(String(value))),
-    PUBLISHED_ENDPOINT,
-  ),
-  apiKey: z.optional(text),
+  endpoint: z._default(z.custom<string>(isEndpoint), PUBLISHED_ENDPOINT),
+  apiKey: z.optional(z.custom<string>(isKey)),
   systemFingerprint: z.optional(text),
   headers: z._default(z.custom<Readonly<Record<string, string>>>(isHeaders), {}),
   fetch: z.optional(callback),
@@ -175,8 +190,8 @@ export type ResolvedOptions = Readonly<Omit<z.output<typeof schema>, keyof Callb
 
 /** What each option must be, for the message when it is not. Options that are not named here are callbacks or strings. */
 const EXPECTED: Readonly<Record<string, string>> = {
-  endpoint: "an http(s) URL",
-  headers: "an object of strings",
+  endpoint: "an http(s) URL without a user name, such as http://127.0.0.1:4319",
+  headers: "an object of strings that can be headers",
   batch: "an object",
   queue: "an object",
   overflow: '"reject-newest", "drop-oldest" or "wait"',
@@ -193,8 +208,13 @@ const EXPECTED: Readonly<Record<string, string>> = {
   maxConcurrency: "a whole number from 1",
   maxBytes: "a whole number of bytes from 1",
   maxTraceBytes: "a whole number of bytes from 1",
-  apiKey: "a string that is not empty",
+  apiKey: "a string that is not empty and can be a header",
   systemFingerprint: "a string that is not empty",
+};
+
+const VARIABLES: Readonly<Record<string, string>> = {
+  endpoint: "TRACELOGGER_ENDPOINT",
+  apiKey: "TRACELOGGER_API_KEY",
 };
 
 /**
@@ -202,14 +222,16 @@ const EXPECTED: Readonly<Record<string, string>> = {
  * @throws {TraceLoggerError} `invalid_option`, naming the option, what was expected and what came.
  */
 export function resolveOptions(options: TraceLoggerOptions = {}): ResolvedOptions {
+  if (!isObject(options)) throw invalid("The options must be an object, such as { endpoint, apiKey }.");
   const env = globalThis.process?.env ?? {};
-  const result = z.safeParse(schema, {
+  const given = {
     ...options,
     endpoint: (options.endpoint ?? (env["TRACELOGGER_ENDPOINT"] || undefined))?.toString(),
     apiKey: options.apiKey ?? (env["TRACELOGGER_API_KEY"] || undefined),
     enabled: options.enabled ?? !isOn(env["TRACELOGGER_DISABLED"]),
-  });
-  if (!result.success) throw badOption(result.error.issues[0], options);
+  };
+  const result = z.safeParse(schema, given);
+  if (!result.success) throw badOption(result.error.issues[0], { options, given });
   refuseAuthorization(result.data.endpoint, result.data.headers);
   // The callbacks were checked to be functions; zod/mini cannot carry their types.
   return result.data as ResolvedOptions;
@@ -219,22 +241,26 @@ function isOn(value: string | undefined): boolean {
   return value !== undefined && !["", "0", "false", "no", "off"].includes(value.toLowerCase());
 }
 
-function badOption(issue: z.core.$ZodIssue | undefined, options: unknown): TraceLoggerError {
+function badOption(
+  issue: z.core.$ZodIssue | undefined,
+  { options, given }: { readonly options: object; readonly given: unknown },
+): TraceLoggerError {
   if (issue?.code === "unrecognized_keys") {
     const names = [...issue.path, issue.keys.join(", ")].join(".");
     return invalid(`There is no option \`${names}\`. Check the spelling against TraceLoggerOptions.`);
   }
   const path = issue?.path ?? [];
   const name = String(path.at(-1) ?? "");
-  if (name === "") return invalid("The options must be an object.");
   const value = path.reduce<unknown>(
     (at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined),
-    options,
+    given,
   );
   // A number or boolean is told; text may be a key.
   const got =
     typeof value === "number" || typeof value === "boolean" ? String(value) : value === null ? "null" : typeof value;
-  return invalid(`Option \`${path.join(".")}\`: expected ${EXPECTED[name] ?? "a function"}, got ${got}.`);
+  const variable = Reflect.get(options, name) === undefined ? VARIABLES[name] : undefined;
+  const where = `Option \`${path.join(".")}\`${variable ? ` (${variable})` : ""}`;
+  return invalid(`${where}: expected ${EXPECTED[name] ?? "a function"}, got ${got}.`);
 }
 
 function refuseAuthorization(endpoint: string, headers: Readonly<Record<string, string>>): void {

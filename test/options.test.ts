@@ -61,15 +61,30 @@ describe("a bad option is refused: which, what was expected, what came", () => {
     ],
     ["a rate above one", { sampleRate: 1.5 }, /`sampleRate`: expected a number from 0 to 1, got 1\.5/],
     ["an endpoint that is no URL", { endpoint: "example.com" }, /`endpoint`: expected an http\(s\) URL/],
+    ["an endpoint without a host", { endpoint: "http://" }, /`endpoint`: expected an http\(s\) URL/],
+    ["a port that there cannot be", { endpoint: "http://127.0.0.1:99999" }, /`endpoint`: expected an http\(s\) URL/],
+    ["a URL that no fetch takes", { endpoint: "http://user:pass@127.0.0.1" }, /`endpoint`: .*without a user name/],
+    ["a key that no header can hold", { apiKey: "two\nlines" }, /`apiKey`: .*got string/],
+    ["a key with other letters than a header's", { apiKey: "clé€" }, /`apiKey`: .*got string/],
+    ["a header with an impossible name", { headers: { "x y": "1" } }, /`headers`: .*got object/],
+    ["a header with an impossible value", { headers: { "x-y": "a\nb" } }, /`headers`: .*got object/],
     ["an empty key", { apiKey: "" }, /`apiKey`: expected a string that is not empty/],
     ["a callback that is none", { onLoss: "log" }, /`onLoss`: expected a function, got string/],
-    ["no object at all", 5, /options must be an object|`|no option/],
+    ["a number instead of options", 5, /options must be an object/],
+    ["a URL instead of options", "http://127.0.0.1:1", /options must be an object/],
+    ["null instead of options", null, /options must be an object/],
   ])("%s", (_name, options, message) => {
     const act = () => resolveOptions(options as never); // the point of the test
-    if (typeof options !== "object") return expect(act).not.toThrow(TypeError);
     expect(act).toThrow(message);
     expect(act).toThrow(TraceLoggerError);
     expect(act).toThrow(expect.objectContaining({ code: "invalid_option" }));
+  });
+
+  test("one that came from the environment, too", () => {
+    vi.stubEnv("TRACELOGGER_ENDPOINT", "localhost:4319");
+    expect(() => resolveOptions()).toThrow(
+      /`endpoint` \(TRACELOGGER_ENDPOINT\): expected an http\(s\) URL.*got string/,
+    );
   });
 
   test("a key never enters a message", () => {
