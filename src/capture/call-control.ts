@@ -24,17 +24,24 @@ export interface CallControl {
 
 export const HEADER = "x-tracelogger";
 
+const NAMES: ReadonlySet<string> = new Set<keyof CallControl>(["id", "systemFingerprint", "sampleKey", "off"]);
+
 /**
  * Request headers that say how to trace one call. They are removed before it is made, so that they never reach the
  * provider; give them to clients and models that are traced, as any other would send them. For LangChain they are
  * metadata: `model.invoke(input, { metadata: traceHeaders({ … }) })`.
  *
- * @throws {TraceLoggerError} `invalid_option` for a text that is empty or no string, or an `off` that is no boolean.
+ * @throws {TraceLoggerError} `invalid_option` for another field, a text that is empty or no string, or an `off` that is no boolean.
  * @example
  * await openai.chat.completions.create(body, { headers: traceHeaders({ sampleKey: conversationId }) });
  */
 export function traceHeaders(control: CallControl): { [HEADER]: string } {
   for (const [name, value] of Object.entries(control)) {
+    if (!NAMES.has(name)) {
+      throw new TraceLoggerError(`traceHeaders knows no \`${name}\`, only ${[...NAMES].join(", ")}.`, {
+        code: "invalid_option",
+      });
+    }
     const isRight = name === "off" ? typeof value === "boolean" : typeof value === "string" && value !== "";
     if (value === undefined || isRight) continue;
     const expected = name === "off" ? "true or false" : "a string that is not empty";

@@ -64,8 +64,8 @@ export interface TracingHandler extends CallbackHandlerMethods {
  * const model = new ChatOpenAI({ model: "gpt-5", callbacks: [tracingHandler(logger)] });
  */
 export function tracingHandler(sink: TraceSink, options: TracingHandlerOptions = {}): TracingHandler {
-  const { captureErrors, shouldCapture } = resolveCaptureOptions(sink, options);
-  const { maxOpenCalls = 1_000 } = options;
+  const { maxOpenCalls = 1_000, ...shared } = options;
+  const { captureErrors, shouldCapture } = resolveCaptureOptions(sink, shared);
   if (!Number.isSafeInteger(maxOpenCalls) || maxOpenCalls < 1) {
     const message = `Invalid option \`maxOpenCalls\`: expected a whole number above 0, got ${String(maxOpenCalls)}.`;
     throw new TraceLoggerError(message, { code: "invalid_option" });

@@ -1,5 +1,5 @@
 import { TraceLoggerError } from "../errors.ts";
-import type { JsonObject } from "../json.ts";
+import { isObject, type JsonObject } from "../json.ts";
 import type { TraceSink } from "../sink.ts";
 
 /** How `wrapOpenAI` and `tracingFetch` capture. `Call` is what `shouldCapture` decides by. */
@@ -56,6 +56,7 @@ export function resolveCaptureOptions<Call = CallInfo>(
   sink: TraceSink,
   options: CaptureOptions<Call> = {},
 ): ResolvedCaptureOptions<Call> {
+  check("options", "an object", options, isObject(options));
   const { captureErrors = false, includeUsage = false, maxResponseBytes, shouldCapture } = options;
   check(
     "sink",
@@ -73,13 +74,19 @@ export function resolveCaptureOptions<Call = CallInfo>(
     shouldCapture,
     shouldCapture === undefined || typeof shouldCapture === "function",
   );
+  // `fetch` is for those who take it to check.
+  const known = { captureErrors, includeUsage, maxResponseBytes, shouldCapture, fetch };
+  const unknown = Object.keys(options).find((name) => !Object.hasOwn(known, name));
+  if (unknown !== undefined) throw invalid(`There is no option \`${unknown}\`. Check the spelling.`);
   return { captureErrors, includeUsage, maxResponseBytes, shouldCapture };
 }
 
 function check(name: string, expected: string, value: unknown, ok: boolean) {
   if (ok) return;
   const got = typeof value === "number" ? String(value) : value === null ? "null" : typeof value;
-  throw new TraceLoggerError(`Invalid option \`${name}\`: expected ${expected}, got ${got}.`, {
-    code: "invalid_option",
-  });
+  throw invalid(`Invalid option \`${name}\`: expected ${expected}, got ${got}.`);
+}
+
+function invalid(message: string): TraceLoggerError {
+  return new TraceLoggerError(message, { code: "invalid_option" });
 }

@@ -114,7 +114,7 @@ describe("traceHeaders", () => {
     expect(await sink.settle()).toHaveLength(1);
   });
 
-  test.each([{ id: "" }, { id: 7 }, { off: "yes" }, { sampleKey: null }])("refuse %j", (bad) => {
+  test.each([{ id: "" }, { id: 7 }, { off: "yes" }, { sampleKey: null }, { sampelKey: "talk" }])("refuse %j", (bad) => {
     // @ts-expect-error the point of the test, for most of them
     expect(() => traceHeaders(bad)).toThrow(expect.objectContaining({ code: "invalid_option" }));
   });

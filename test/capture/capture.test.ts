@@ -535,6 +535,8 @@ test.each([
   [collectingSink(), { captureErrors: "yes" }],
   [collectingSink(), { maxResponseBytes: -1 }],
   [collectingSink(), { fetch: 7 }],
+  [collectingSink(), { includeusage: true }],
+  [collectingSink(), null],
 ])("bad sinks and options are refused at once: %#", (sink, options) => {
   try {
     tracingFetch(sink as TraceSink, options as object); // what JavaScript callers do
