@@ -20,7 +20,18 @@ export function choicesToTrace(
   asked: { readonly request: JsonObject | undefined; readonly asked: readonly TraceMessage[] },
 ): TraceInput {
   const answer = isEventStream(call.responseText) ? readStream(call) : readJson(keptText(call).trim());
-  return toTrace(call, { ...asked, answered: choiceMessages(answer.choices) }, answer);
+  const { choices } = answer;
+  const error = answer.error ?? failureOf(choices);
+  return toTrace(call, { ...asked, answered: choiceMessages(choices) }, { ...answer, error });
+}
+
+/** Some tell that they failed within a choice (OpenRouter), or in one word and no more (Mistral). */
+function failureOf(choices: unknown): unknown {
+  for (const choice of Array.isArray(choices) ? choices : []) {
+    const { error, finish_reason } = asObject(choice);
+    if (error || finish_reason === "error") return error || { finish_reason };
+  }
+  return undefined;
 }
 
 export function requestMessages(request: JsonObject | undefined): TraceMessage[] {

@@ -22,13 +22,18 @@ export function mergeDelta(whole: Pieces, delta: Pieces, grow = true): Pieces {
   for (const [key, piece] of Object.entries(delta)) {
     // Own fields only: `__proto__` and `constructor` are fields like others in JSON.
     const known = Object.hasOwn(whole, key) ? whole[key] : undefined;
-    const value = merged(known, piece, grow && !isName(key) && !(key === "name" && known === piece));
+    const value = merged(known, piece, grow && !isName(key) && !(known === piece && isToldAgain(key, piece)));
     // The one name that assignment takes for something else.
     if (key === "__proto__")
       Object.defineProperty(whole, key, { value, enumerable: true, writable: true, configurable: true });
     else whole[key] = value;
   }
   return whole;
+}
+
+/** A name that comes with every fragment, and arguments that come again with what the tool gave (Groq). */
+function isToldAgain(key: string, value: unknown): boolean {
+  return key === "name" || (key === "arguments" && isWholeJson(value));
 }
 
 function merged(known: unknown, piece: unknown, grow: boolean): unknown {
@@ -90,7 +95,7 @@ function begins(item: Pieces, piece: Pieces): boolean {
 /** A part of text (or thinking) without an index goes on in the part before it: one of its kind that is not closed. */
 function goesOn(item: Pieces, piece: Pieces): boolean {
   const isText = "text" in piece || "thinking" in piece || "summary" in piece;
-  const isBare = [item, piece].every(({ id, index }) => id === undefined && index === undefined);
+  const isBare = [item, piece].every(({ id, index }) => (id ?? index ?? undefined) === undefined);
   const isClosed = item["closed"] === true || Boolean(item["signature"] && (piece["thinking"] || piece["text"]));
   return isText && isBare && !isClosed && item["type"] !== undefined && item["type"] === piece["type"];
 }

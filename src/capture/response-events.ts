@@ -13,6 +13,8 @@ export interface CollectedResponse {
   readonly error: unknown;
   /** The provider told the end. */
   readonly isOver: boolean;
+  /** There were events, but none of this API. */
+  readonly isForeign: boolean;
 }
 
 type Field = readonly [field: string, list?: "content" | "summary", partType?: string];
@@ -37,8 +39,10 @@ export function collectResponse(): ResponseCollector {
   let snapshot: JsonObject = {};
   let error: unknown;
   let isOver = false;
+  let count = 0;
   return {
     add(event, name) {
+      count++;
       const type = String(event["type"] ?? name);
       const { response } = event;
       if (isObject(response)) snapshot = { ...snapshot, ...response };
@@ -48,10 +52,14 @@ export function collectResponse(): ResponseCollector {
       if (step) addToItems(items, event, { kind, step });
     },
     end() {
-      const { output } = snapshot;
-      // In a last snapshot everything stands again, but some gateways leave it empty.
-      const isWhole = isOver && Array.isArray(output) && output.length > 0;
-      return { response: isWhole ? snapshot : { ...snapshot, output: items.filter(Boolean) }, error, isOver };
+      const streamed = items.filter(Boolean);
+      const last = isOver && Array.isArray(snapshot["output"]) ? snapshot["output"] : [];
+      // In a last snapshot everything stands again, but some gateways leave it empty, or the reasoning out.
+      const kinds = new Set<unknown>([undefined, ...last.map((item) => isObject(item) && item["type"])]);
+      const left = last.length > 0 ? streamed.filter(({ type }) => !kinds.has(type)) : streamed;
+      const output = [...left, ...last];
+      const isForeign = count > 0 && error === undefined && output.length === 0 && Object.keys(snapshot).length === 0;
+      return { response: { ...snapshot, output }, error, isOver, isForeign };
     },
   };
 }

@@ -61,9 +61,16 @@ function readJson(text: string): Reply {
 function readStream(call: CapturedCall): Reply {
   const collected = collectResponse();
   const { unread, done } = readEvents(call, { take: collected.add });
-  const { response, error, isOver } = collected.end();
+  const { response, error, isOver, isForeign } = collected.end();
   const reply = readResponse(response);
-  return { ...reply, error: reply.error ?? error, unread, done: done || isOver };
+  return {
+    ...reply,
+    error: reply.error ?? error,
+    // What it was doing until it failed ("in progress") it does no more.
+    remarks: error === undefined || isOver ? reply.remarks : undefined,
+    unread: isForeign ? keptText(call).trim() : unread,
+    done: done || isOver,
+  };
 }
 
 /** A `status` other than `completed` is told with the end of the call. */

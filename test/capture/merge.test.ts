@@ -28,3 +28,18 @@ test("a thinking part that was closed, or signed, does not go on: the next one i
     thinking_blocks: [signed, next],
   });
 });
+
+test("pieces of reasoning with null for an id and an index go on in one another", () => {
+  const piece = (more: object) => {
+    return { reasoning_details: [{ type: "reasoning.text", format: "x", id: null, index: null, ...more }] };
+  };
+  expect(merged(piece({ text: "The user " }), piece({ text: "asks." }), piece({ text: "", signature: "Eq1" }))).toEqual(
+    piece({ text: "The user asks.", signature: "Eq1" }),
+  );
+});
+
+test("Groq: an executed tool that comes again with its output has its arguments once", () => {
+  const call = { index: 0, type: "search", arguments: '{"query": "sky"}', output: null };
+  const found = { ...call, output: "Title: Sky" };
+  expect(merged({ executed_tools: [call] }, { executed_tools: [found] })).toEqual({ executed_tools: [found] });
+});

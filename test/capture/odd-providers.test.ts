@@ -158,3 +158,23 @@ test.each([
   const calls = trace?.messages.map((message) => fromTraceMessage(message).call).filter(Boolean);
   expect(calls).toEqual([{ ended: "failed", error: { message: "Overloaded.", code: 503 } }]);
 });
+
+describe("an error told within a choice: the call failed, and the messages say how", () => {
+  const error = { code: 502, message: "Upstream went away." };
+  test.each([
+    ["OpenRouter, not streamed", create, json(answer({}, { finish_reason: "error", error })), error],
+    [
+      "OpenRouter, streamed",
+      stream,
+      raw(events(piece("Hello there."), { choices: [{ index: 0, delta: {}, finish_reason: "error", error }] }) + done),
+      error,
+    ],
+    ["Mistral, with no word on it", create, json(answer({}, { finish_reason: "error" })), { finish_reason: "error" }],
+  ] as const)("%s", async (_, use, reply, told) => {
+    const [trace] = await tracesOf(use, reply);
+    expect(trace?.messages.slice(1).map(fromTraceMessage)).toEqual([
+      { message: { role: "assistant", content: "Hello there." } },
+      { call: { ended: "failed", error: told } },
+    ]);
+  });
+});

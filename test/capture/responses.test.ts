@@ -53,6 +53,11 @@ const ask = { model: "gpt-test", input: "Say hello." } as const;
 type Event = { readonly type: string; readonly [field: string]: unknown };
 const sse = (...events: Event[]) =>
   raw(events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join(""));
+const itemDone = (index: number, value: object): Event => ({
+  type: "response.output_item.done",
+  output_index: index,
+  item: value,
+});
 const item = (index: number, value: object): Event => ({
   type: "response.output_item.added",
   output_index: index,
@@ -337,6 +342,44 @@ describe("a streamed response", () => {
       { message: message("I was") },
       { call: { ended: "failed", error: { code: "server_error", message: "Oh no." } } },
     ]);
+  });
+
+  test("that tells an error before its end is no longer in progress", async () => {
+    const begun = { type: "response.created", response: response([], { status: "in_progress" }) };
+    server.script(sse(begun, { type: "error", code: "busy", message: "Oh no.", param: null }));
+    const { client, sink } = traced();
+    await client.responses
+      .create({ ...ask, stream: true })
+      .then(drain)
+      .catch(() => {});
+    const { said } = await trace(sink);
+    expect(said.at(-1)?.call).not.toHaveProperty("status");
+  });
+
+  test("whose last snapshot leaves an item out keeps it", async () => {
+    const reasoning = { id: "rs_1", type: "reasoning", summary: [{ type: "summary_text", text: "Let me see." }] };
+    server.script(
+      sse(
+        created,
+        itemDone(0, reasoning),
+        itemDone(1, message("All.")),
+        last("completed", response([message("All.")])),
+      ),
+    );
+    const { client, sink } = traced();
+    await client.responses.create({ ...ask, stream: true }).then(drain);
+    expect((await trace(sink)).said.slice(1)).toEqual([{ message: reasoning }, { message: message("All.") }]);
+  });
+
+  test("in another API's form is kept as it came", async () => {
+    const chunk = JSON.stringify({ model: "m", choices: [{ index: 0, delta: { content: "A cat." } }] });
+    server.script(raw(`data: ${chunk}\n\ndata: [DONE]\n\n`));
+    const { client, sink } = traced();
+    await client.responses.create({ ...ask, stream: true }).then(drain);
+    expect((await trace(sink)).messages[1]).toMatchObject({
+      role: "assistant",
+      content: expect.stringContaining(chunk),
+    });
   });
 
   test("with hostile indexes costs no memory and loses no words", async () => {
