@@ -94,7 +94,7 @@ function assembleChoice(index: number, told: readonly JsonObject[]): AssembledCh
       PROSE.test(path.replace(/@\d+$/, "")) ? [said.join("")] : [...new Set(said)],
     ),
     content: deltas.some(({ content }) => Array.isArray(content)) ? undefined : plain.join("") || undefined,
-    toolCalls: [...pieces.keys()].filter((path) => /^tool_calls#.*\.function\.name$/.test(path)).length,
+    toolCalls: [...pieces.keys()].filter((path) => /^tool_calls#.*\.(function|custom)\.name$/.test(path)).length,
     finishReason: told.map(({ finish_reason }) => finish_reason).findLast((reason) => Boolean(reason)),
     logprobs: told.flatMap(({ logprobs }) =>
       isObject(logprobs) && Array.isArray(logprobs["content"]) ? logprobs["content"] : [],
@@ -188,6 +188,8 @@ function collect(value: unknown, path: string, pieces: Pieces): void {
   if (typeof value === "string") {
     if (value === "" || path === MEDIA) return;
     const said = pieces.get(path);
+    // Groq tells a tool's arguments again with what the tool gave.
+    if (path.endsWith(".arguments") && said?.join("") === value && isWholeJson(value)) return;
     if (said) said.push(value);
     else pieces.set(path, [value]);
   } else if (Array.isArray(value)) {

@@ -57,7 +57,10 @@ function plainBody(text: string): JsonObject {
 
 /** Did every choice come to an end? Of others it may be told either way: their caller saw no failure. */
 function isComplete(recording: Recording): boolean {
-  if (!isEventStream(recording)) return objectsIn(plainBody(recording.response_body)["choices"]).length > 0;
+  if (!isEventStream(recording)) {
+    const choices = objectsIn(plainBody(recording.response_body)["choices"]);
+    return choices.length > 0 && choices.every(({ finish_reason, error }) => finish_reason !== "error" && !error);
+  }
   const { choices } = assembleStream(recording.response_body);
   return (
     choices.length > 0 && choices.every(({ finishReason }) => finishReason !== undefined && finishReason !== "error")
