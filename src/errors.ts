@@ -69,6 +69,11 @@ export class TraceLoggerError extends Error {
   }
 }
 
+/** What to throw for an option that cannot be used: which, what was expected, and of what type that came. */
+export function invalidOption(message: string): TraceLoggerError {
+  return new TraceLoggerError(message, { code: "invalid_option" });
+}
+
 /** One thing that is wrong with a trace. */
 export interface TraceIssue {
   /** Where, as you would write it in code: `messages[2].content`; `""` for the trace as a whole. */

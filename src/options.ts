@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import type { SpoolSetting } from "./delivery/open-spool.ts";
-import { TraceLoggerError } from "./errors.ts";
+import { invalidOption, type TraceLoggerError } from "./errors.ts";
 import { isObject, type JsonObject } from "./json.ts";
 import type { TraceLoggerEvent, TraceLoss } from "./receipts.ts";
 import type { Trace } from "./trace.ts";
@@ -190,7 +190,7 @@ export type ResolvedOptions = Readonly<Omit<z.output<typeof schema>, keyof Callb
 
 /** What each option must be, for the message when it is not. Options that are not named here are callbacks or strings. */
 const EXPECTED: Readonly<Record<string, string>> = {
-  endpoint: "an http(s) URL without a user name, such as http://127.0.0.1:4319",
+  endpoint: "an http(s) URL without a user name, here or in TRACELOGGER_ENDPOINT, such as http://127.0.0.1:4319",
   headers: "an object of strings that can be headers",
   batch: "an object",
   queue: "an object",
@@ -212,17 +212,12 @@ const EXPECTED: Readonly<Record<string, string>> = {
   systemFingerprint: "a string that is not empty",
 };
 
-const VARIABLES: Readonly<Record<string, string>> = {
-  endpoint: "TRACELOGGER_ENDPOINT",
-  apiKey: "TRACELOGGER_API_KEY",
-};
-
 /**
  * Fill in defaults and what the environment says.
  * @throws {TraceLoggerError} `invalid_option`, naming the option, what was expected and what came.
  */
 export function resolveOptions(options: TraceLoggerOptions = {}): ResolvedOptions {
-  if (!isObject(options)) throw invalid("The options must be an object, such as { endpoint, apiKey }.");
+  if (!isObject(options)) throw invalidOption("The options must be an object, such as { endpoint, apiKey }.");
   const env = globalThis.process?.env ?? {};
   const given = {
     ...options,
@@ -231,7 +226,7 @@ export function resolveOptions(options: TraceLoggerOptions = {}): ResolvedOption
     enabled: options.enabled ?? !isOn(env["TRACELOGGER_DISABLED"]),
   };
   const result = z.safeParse(schema, given);
-  if (!result.success) throw badOption(result.error.issues[0], { options, given });
+  if (!result.success) throw badOption(result.error.issues[0], given);
   refuseAuthorization(result.data.endpoint, result.data.headers);
   // The callbacks were checked to be functions; zod/mini cannot carry their types.
   return result.data as ResolvedOptions;
@@ -241,13 +236,10 @@ function isOn(value: string | undefined): boolean {
   return value !== undefined && !["", "0", "false", "no", "off"].includes(value.toLowerCase());
 }
 
-function badOption(
-  issue: z.core.$ZodIssue | undefined,
-  { options, given }: { readonly options: object; readonly given: unknown },
-): TraceLoggerError {
+function badOption(issue: z.core.$ZodIssue | undefined, given: unknown): TraceLoggerError {
   if (issue?.code === "unrecognized_keys") {
     const names = [...issue.path, issue.keys.join(", ")].join(".");
-    return invalid(`There is no option \`${names}\`. Check the spelling against TraceLoggerOptions.`);
+    return invalidOption(`There is no option \`${names}\`. Check the spelling against TraceLoggerOptions.`);
   }
   const path = issue?.path ?? [];
   const name = String(path.at(-1) ?? "");
@@ -258,17 +250,13 @@ function badOption(
   // A number or boolean is told; text may be a key.
   const got =
     typeof value === "number" || typeof value === "boolean" ? String(value) : value === null ? "null" : typeof value;
-  const variable = Reflect.get(options, name) === undefined ? VARIABLES[name] : undefined;
-  const where = `Option \`${path.join(".")}\`${variable ? ` (${variable})` : ""}`;
-  return invalid(`${where}: expected ${EXPECTED[name] ?? "a function"}, got ${got}.`);
+  return invalidOption(`Option \`${path.join(".")}\`: expected ${EXPECTED[name] ?? "a function"}, got ${got}.`);
 }
 
 function refuseAuthorization(endpoint: string, headers: Readonly<Record<string, string>>): void {
   const isGateway = /\.execute-api\.[^/]+\.amazonaws\.com/i.test(endpoint);
   if (!isGateway || !Object.keys(headers).some((name) => name.toLowerCase() === "authorization")) return;
-  throw invalid("Option `headers.authorization`: API Gateway takes it for a signature and answers 403. Use `apiKey`.");
-}
-
-function invalid(message: string): TraceLoggerError {
-  return new TraceLoggerError(message, { code: "invalid_option" });
+  throw invalidOption(
+    "Option `headers.authorization`: API Gateway takes it for a signature and answers 403. Use `apiKey`.",
+  );
 }

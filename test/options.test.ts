@@ -82,9 +82,7 @@ describe("a bad option is refused: which, what was expected, what came", () => {
 
   test("one that came from the environment, too", () => {
     vi.stubEnv("TRACELOGGER_ENDPOINT", "localhost:4319");
-    expect(() => resolveOptions()).toThrow(
-      /`endpoint` \(TRACELOGGER_ENDPOINT\): expected an http\(s\) URL.*got string/,
-    );
+    expect(() => resolveOptions()).toThrow(/`endpoint`: .* TRACELOGGER_ENDPOINT, .*got string/);
   });
 
   test("a key never enters a message", () => {

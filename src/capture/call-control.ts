@@ -3,7 +3,7 @@
  * give one call headers of its own, whatever it is called and however many layers lie between it and `fetch`. The AI
  * SDK hands them to its middleware, too; in LangChain, where models have no headers in common, the same is metadata.
  */
-import { TraceLoggerError } from "../errors.ts";
+import { invalidOption } from "../errors.ts";
 import { parseObject } from "./call.ts";
 import { takeHeader } from "./request.ts";
 
@@ -24,7 +24,7 @@ export interface CallControl {
 
 export const HEADER = "x-tracelogger";
 
-const NAMES: ReadonlySet<string> = new Set<keyof CallControl>(["id", "systemFingerprint", "sampleKey", "off"]);
+const NAMES: readonly string[] = ["id", "systemFingerprint", "sampleKey"] satisfies (keyof CallControl)[];
 
 /**
  * Request headers that say how to trace one call. They are removed before it is made, so that they never reach the
@@ -37,17 +37,11 @@ const NAMES: ReadonlySet<string> = new Set<keyof CallControl>(["id", "systemFing
  */
 export function traceHeaders(control: CallControl): { [HEADER]: string } {
   for (const [name, value] of Object.entries(control)) {
-    if (!NAMES.has(name)) {
-      throw new TraceLoggerError(`traceHeaders knows no \`${name}\`, only ${[...NAMES].join(", ")}.`, {
-        code: "invalid_option",
-      });
-    }
+    const isKnown = name === "off" || NAMES.includes(name);
     const isRight = name === "off" ? typeof value === "boolean" : typeof value === "string" && value !== "";
-    if (value === undefined || isRight) continue;
-    const expected = name === "off" ? "true or false" : "a string that is not empty";
-    throw new TraceLoggerError(`Invalid \`${name}\` for traceHeaders: expected ${expected}.`, {
-      code: "invalid_option",
-    });
+    if (isKnown && (value === undefined || isRight)) continue;
+    const expected = name === "off" ? "true or false" : isKnown ? "a string that is not empty" : `only ${NAMES}, off`;
+    throw invalidOption(`Invalid \`${name}\` for traceHeaders: expected ${expected}.`);
   }
   return { [HEADER]: encodeURIComponent(JSON.stringify(control)) };
 }

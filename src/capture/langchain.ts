@@ -1,7 +1,7 @@
 import type { CallbackHandlerMethods } from "@langchain/core/callbacks/base";
 import type { BaseMessage } from "@langchain/core/messages";
 import type { Generation, LLMResult } from "@langchain/core/outputs";
-import { TraceLoggerError } from "../errors.ts";
+import { invalidOption } from "../errors.ts";
 import type { TraceSink } from "../sink.ts";
 import type { CallEnding } from "../transcript.ts";
 import { type CallControl, HEADER, readControl } from "./call-control.ts";
@@ -68,7 +68,7 @@ export function tracingHandler(sink: TraceSink, options: TracingHandlerOptions =
   const { captureErrors, shouldCapture } = resolveCaptureOptions(sink, shared);
   if (!Number.isSafeInteger(maxOpenCalls) || maxOpenCalls < 1) {
     const message = `Invalid option \`maxOpenCalls\`: expected a whole number above 0, got ${String(maxOpenCalls)}.`;
-    throw new TraceLoggerError(message, { code: "invalid_option" });
+    throw invalidOption(message);
   }
   const runs = new Map<string, Run>();
   const start = (runId: string, input: RunInput, { tags = [], metadata = {} }: RunLabels): void => {

@@ -1,4 +1,4 @@
-import { TraceLoggerError } from "../errors.ts";
+import { invalidOption } from "../errors.ts";
 import { isObject, type JsonObject } from "../json.ts";
 import type { TraceSink } from "../sink.ts";
 
@@ -77,16 +77,12 @@ export function resolveCaptureOptions<Call = CallInfo>(
   // `fetch` is for those who take it to check.
   const known = { captureErrors, includeUsage, maxResponseBytes, shouldCapture, fetch };
   const unknown = Object.keys(options).find((name) => !Object.hasOwn(known, name));
-  if (unknown !== undefined) throw invalid(`There is no option \`${unknown}\`. Check the spelling.`);
+  if (unknown !== undefined) throw invalidOption(`There is no option \`${unknown}\`.`);
   return { captureErrors, includeUsage, maxResponseBytes, shouldCapture };
 }
 
 function check(name: string, expected: string, value: unknown, ok: boolean) {
   if (ok) return;
   const got = typeof value === "number" ? String(value) : value === null ? "null" : typeof value;
-  throw invalid(`Invalid option \`${name}\`: expected ${expected}, got ${got}.`);
-}
-
-function invalid(message: string): TraceLoggerError {
-  return new TraceLoggerError(message, { code: "invalid_option" });
+  throw invalidOption(`Invalid option \`${name}\`: expected ${expected}, got ${got}.`);
 }
