@@ -121,8 +121,9 @@ const atLeastOne = z.int().check(z.minimum(1));
 const atLeastZero = z.int().check(z.minimum(0));
 const text = z.string().check(z.minLength(1));
 const callback = z.custom((value) => typeof value === "function");
+// Neither `z.boolean`, `z.record` nor `z.url`: each would weigh more than all our options together.
+const flag = z.custom<boolean>((value) => typeof value === "boolean");
 
-/** Not `z.record` or `z.url`: each would weigh more than all our options together. */
 function isHeaders(value: unknown): boolean {
   try {
     return isObject(value) && isStrings(value) && Boolean(new Headers(value));
@@ -152,32 +153,26 @@ const schema = z.strictObject({
   headers: z._default(z.custom<Readonly<Record<string, string>>>(isHeaders), {}),
   fetch: z.optional(callback),
   timeoutMs: z._default(atLeastOne, 32_000),
-  batch: z.prefault(
-    z.strictObject({
-      maxTraces: z._default(atLeastOne, 100),
-      maxBytes: z._default(atLeastOne, 1024 * 1024),
-      maxWaitMs: z._default(atLeastZero, 200),
-    }),
-    {},
-  ),
+  batch: z.strictObject({
+    maxTraces: z._default(atLeastOne, 100),
+    maxBytes: z._default(atLeastOne, 1024 * 1024),
+    maxWaitMs: z._default(atLeastZero, 200),
+  }),
   wire: z._default(z.enum(["single", "batch"]), "single"),
   compress: z._default(z.enum(["none", "gzip"]), "none"),
   maxConcurrency: z._default(atLeastOne, 10),
-  queue: z.prefault(
-    z.strictObject({
-      maxTraces: z._default(atLeastOne, 10_000),
-      maxBytes: z._default(atLeastOne, 64 * 1024 * 1024),
-      overflow: z._default(z.enum(["reject-newest", "drop-oldest", "wait"]), "reject-newest"),
-    }),
-    {},
-  ),
+  queue: z.strictObject({
+    maxTraces: z._default(atLeastOne, 10_000),
+    maxBytes: z._default(atLeastOne, 64 * 1024 * 1024),
+    overflow: z._default(z.enum(["reject-newest", "drop-oldest", "wait"]), "reject-newest"),
+  }),
   maxTraceBytes: z._default(atLeastOne, 6_000_000),
   maxAgeMs: z._default(atLeastOne, 24 * 60 * 60_000),
   sampleRate: z._default(z.number().check(z.minimum(0), z.maximum(1)), 1),
   spool: z.optional(z.union([text, z.looseObject({ dir: text })])),
   redact: z.optional(callback),
-  enabled: z._default(z.boolean(), true),
-  handleSignals: z._default(z.boolean(), false),
+  enabled: z._default(flag, true),
+  handleSignals: z._default(flag, false),
   waitUntil: z.optional(callback),
   onLoss: z.optional(callback),
   onEvent: z.optional(callback),
@@ -190,7 +185,7 @@ export type ResolvedOptions = Readonly<Omit<z.output<typeof schema>, keyof Callb
 
 /** What each option must be, for the message when it is not. Options that are not named here are callbacks or strings. */
 const EXPECTED: Readonly<Record<string, string>> = {
-  endpoint: "an http(s) URL without a user name, here or in TRACELOGGER_ENDPOINT, such as http://127.0.0.1:4319",
+  endpoint: "an http(s) URL without a user name, here or in TRACELOGGER_ENDPOINT",
   headers: "an object of strings that can be headers",
   batch: "an object",
   queue: "an object",
@@ -217,10 +212,13 @@ const EXPECTED: Readonly<Record<string, string>> = {
  * @throws {TraceLoggerError} `invalid_option`, naming the option, what was expected and what came.
  */
 export function resolveOptions(options: TraceLoggerOptions = {}): ResolvedOptions {
-  if (!isObject(options)) throw invalidOption("The options must be an object, such as { endpoint, apiKey }.");
+  if (!isObject(options)) throw invalidOption("The options must be an object.");
   const env = globalThis.process?.env ?? {};
+  const { batch = {}, queue = {} } = options;
   const given = {
     ...options,
+    batch,
+    queue,
     endpoint: (options.endpoint ?? (env["TRACELOGGER_ENDPOINT"] || undefined))?.toString(),
     apiKey: options.apiKey ?? (env["TRACELOGGER_API_KEY"] || undefined),
     enabled: options.enabled ?? !isOn(env["TRACELOGGER_DISABLED"]),

@@ -24,7 +24,12 @@ export interface CallControl {
 
 export const HEADER = "x-tracelogger";
 
-const NAMES: readonly string[] = ["id", "systemFingerprint", "sampleKey"] satisfies (keyof CallControl)[];
+const TYPES: Readonly<Record<string, string>> = {
+  id: "string",
+  systemFingerprint: "string",
+  sampleKey: "string",
+  off: "boolean",
+} satisfies Record<keyof CallControl, string>;
 
 /**
  * Request headers that say how to trace one call. They are removed before it is made, so that they never reach the
@@ -37,10 +42,9 @@ const NAMES: readonly string[] = ["id", "systemFingerprint", "sampleKey"] satisf
  */
 export function traceHeaders(control: CallControl): { [HEADER]: string } {
   for (const [name, value] of Object.entries(control)) {
-    const isKnown = name === "off" || NAMES.includes(name);
-    const isRight = name === "off" ? typeof value === "boolean" : typeof value === "string" && value !== "";
-    if (isKnown && (value === undefined || isRight)) continue;
-    const expected = name === "off" ? "true or false" : isKnown ? "a string that is not empty" : `only ${NAMES}, off`;
+    const type = TYPES[name];
+    if (value === undefined || (value !== "" && typeof value === type)) continue;
+    const expected = type ? `a ${type}, not empty` : `only ${Object.keys(TYPES)}`;
     throw invalidOption(`Invalid \`${name}\` for traceHeaders: expected ${expected}.`);
   }
   return { [HEADER]: encodeURIComponent(JSON.stringify(control)) };
