@@ -13,10 +13,15 @@ export function checkCommand(): Command {
 }
 
 function check(files: string[]): void {
-  const traces = readTraces(files);
-  const wrong = traces.filter((trace) => !isGood(trace)).length;
-  console.log(`${traces.length - wrong} of ${traces.length} traces are good.`);
-  if (wrong > 0) process.exitCode = 1;
+  let unread = 0;
+  const traces = readTraces(files, (message) => {
+    unread++;
+    console.error(message);
+  });
+  const good = traces.filter(isGood).length;
+  const all = traces.length + unread;
+  console.log(`${good} of ${all} traces are good.`);
+  if (good < all) process.exitCode = 1;
 }
 
 function isGood({ where, input }: FoundTrace): boolean {

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { Command } from "commander";
 import { openSpool, type Spool } from "../delivery/spool/spool.ts";
 import { TraceLogger, type TraceLoggerOptions } from "../index.ts";
-import { UserError } from "./explain.ts";
+import { explainDelivery, UserError } from "./explain.ts";
 import { parseSeconds } from "./seconds.ts";
 
 const POLL_MS = 50;
@@ -15,7 +15,10 @@ export function drainCommand(): Command {
       "deliver what dead processes left in a spool's folder; the exit code is 1 when something is left there",
     )
     .argument("<dir>", "the folder that was given as `spool`; traces of processes that still run are left to them")
-    .option("--endpoint <url>", "where to send them (default: TRACELOGGER_ENDPOINT, else the published endpoint)")
+    .option(
+      "--endpoint <url>",
+      "where to send them (default: TRACELOGGER_ENDPOINT, else the published endpoint), with TRACELOGGER_API_KEY",
+    )
     .option("--timeout <seconds>", "leave the rest on disk after so long", parseSeconds, 60)
     .action(drain);
 }
@@ -51,6 +54,6 @@ async function drain(
   const rest = left();
   const { lastError } = await logger.close({ timeoutMs: 0 });
   console.log(`${logger.stats.delivered} traces delivered${rest > 0 ? `, ${rest} left on disk` : ""}.`);
-  if (rest > 0 && lastError) console.error(lastError.message);
+  if (rest > 0 && lastError) console.error(explainDelivery(lastError));
   if (rest > 0) process.exitCode = 1;
 }

@@ -1,6 +1,7 @@
 /** `tracelogger send`: delivers traces from files, and says what became of each that did not arrive. */
 import { Command } from "commander";
 import { TraceLogger, type TraceLoggerOptions } from "../index.ts";
+import { explainDelivery } from "./explain.ts";
 import { parseSeconds } from "./seconds.ts";
 import { readTraces } from "./traces.ts";
 
@@ -9,7 +10,10 @@ export function sendCommand(): Command {
   return new Command("send")
     .description("deliver traces from files; the exit code is 1 when one did not arrive")
     .argument("<file...>", "JSON or NDJSON, - for stdin")
-    .option("--endpoint <url>", "where to send them (default: TRACELOGGER_ENDPOINT, else the published endpoint)")
+    .option(
+      "--endpoint <url>",
+      "where to send them (default: TRACELOGGER_ENDPOINT, else the published endpoint), with TRACELOGGER_API_KEY",
+    )
     .option("--timeout <seconds>", "give up after so long", parseSeconds, 60)
     .action(send);
 }
@@ -29,8 +33,10 @@ async function send(
       if (receipt.status === "skipped") console.error(`${where}: not sent (${receipt.reason}).`);
     });
   }
-  await logger.close({ timeoutMs: timeout * 1000 });
+  const { lastError } = await logger.close({ timeoutMs: timeout * 1000 });
   const { delivered } = logger.stats;
   console.log(`${delivered} of ${traces.length} traces delivered.`);
-  if (delivered < traces.length) process.exitCode = 1;
+  if (delivered === traces.length) return;
+  if (lastError) console.error(explainDelivery(lastError));
+  process.exitCode = 1;
 }

@@ -8,9 +8,13 @@ export interface FoundTrace {
   readonly input: unknown;
 }
 
-/** Reads all traces of these files. Throws a `UserError` at what cannot be read or is no JSON. */
-export function readTraces(files: readonly string[]): FoundTrace[] {
-  return files.flatMap((file) => inText(readText(file), file === "-" ? "stdin" : file));
+/** Reads all traces of these files. What is no JSON is told to `refuse`. Throws a `UserError` at what cannot be read. */
+export function readTraces(files: readonly string[], refuse: (message: string) => void = refuseAll): FoundTrace[] {
+  return files.flatMap((file) => inText(readText(file), { name: file === "-" ? "stdin" : file, refuse }));
+}
+
+function refuseAll(message: string): never {
+  throw new UserError(message);
 }
 
 function readText(file: string): string {
@@ -21,18 +25,27 @@ function readText(file: string): string {
   }
 }
 
-function inText(text: string, name: string): FoundTrace[] {
+interface Source {
+  readonly name: string;
+  refuse(message: string): void;
+}
+
+function inText(text: string, { name, refuse }: Source): FoundTrace[] {
   const whole = parsed(text);
   if (whole) {
     if (!Array.isArray(whole.value)) return [{ where: name, input: whole.value }];
     return whole.value.map((input: unknown, index) => ({ where: `${name}:${index + 1}`, input }));
   }
+  let isLines = false;
   return text.split("\n").flatMap((line, index) => {
     if (line.trim() === "") return [];
     const where = `${name}:${index + 1}`;
     const found = parsed(line);
-    if (!found) throw new UserError(`${where} is no JSON. Each line must be one trace, or the whole file one value.`);
-    return [{ where, input: found.value }];
+    isLines ||= found !== null;
+    if (found) return [{ where, input: found.value }];
+    // Where the first line is none, none is: that is told once.
+    (isLines ? refuse : refuseAll)(`${where} is no JSON. Each line must be one trace, or the whole file one value.`);
+    return [];
   });
 }
 

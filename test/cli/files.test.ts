@@ -52,6 +52,15 @@ test("send says which traces did not arrive, and why", async () => {
   expect(run.err).toContain(`${file}:2: not delivered (invalid): `);
 });
 
+test("send says why nothing arrived, down to what the system said", async () => {
+  const endpoint = await scriptedEndpoint();
+  await endpoint[Symbol.asyncDispose]();
+  const file = fileOf(JSON.stringify(said("good")));
+  const run = await tracelogger(["send", file, "--endpoint", endpoint.url, "--timeout", "1"]);
+  expect(run).toMatchObject({ code: 1, out: "0 of 1 traces delivered.\n" });
+  expect(run.err).toMatch(/could not be reached.*\(connect ECONNREFUSED 127\.0\.0\.1:\d+\)/);
+});
+
 test("check names what is wrong where, and sends nothing", async () => {
   const good = fileOf(`${JSON.stringify(said("good"))}\n`, "good.ndjson");
   expect(await tracelogger(["check", good])).toEqual({ code: 0, out: "1 of 1 traces are good.\n", err: "" });
@@ -64,6 +73,10 @@ test("check names what is wrong where, and sends nothing", async () => {
     code: 1,
     err: expect.stringContaining(`${torn}:1 is no JSON`),
   });
+  const line = JSON.stringify(said("good"));
+  const mixed = await tracelogger(["check", fileOf([line, "{", "}", line].join("\n"), "mixed.ndjson")]);
+  expect(mixed).toMatchObject({ code: 1, out: "2 of 4 traces are good.\n" });
+  expect(mixed.err.match(/mixed\.ndjson:[23] is no JSON/g)).toHaveLength(2);
   expect((await tracelogger(["check", "/nowhere.json"])).err).toContain("Cannot read /nowhere.json");
 });
 
