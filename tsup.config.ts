@@ -13,6 +13,8 @@ const library: Options = {
     "endpoint-s3": "src/endpoint/s3-store.ts",
     "endpoint-lambda": "src/endpoint/lambda.ts",
   },
+  // `TraceLogger` is an `AsyncDisposable`, which neither browsers' projects nor older `lib` settings know.
+  dts: { banner: '/// <reference lib="esnext.disposable" />' },
   target: "es2023",
   treeshake: true,
 };
@@ -44,10 +46,10 @@ const lambda: Options = {
 
 export default defineConfig([
   // Split, so that what is loaded on demand stays apart from what an import costs.
-  { ...library, format: "esm", dts: true, splitting: true },
+  { ...library, format: "esm", splitting: true },
   // Whole files: `import()` from CommonJS does not work everywhere (Jest). For the same reason ky and uuid, which are ES
   // modules only, are inside: `require` of them works in plain Node, but neither in Jest nor through esbuild's interop.
-  { ...library, format: "cjs", dts: true, splitting: false, treeshake: false, shims: true, noExternal: ["ky", "uuid"] },
+  { ...library, format: "cjs", splitting: false, treeshake: false, shims: true, noExternal: ["ky", "uuid"] },
   cli,
   lambda,
 ]);

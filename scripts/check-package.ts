@@ -37,6 +37,28 @@ async function main({ TraceLogger, wrapOpenAI, parseTrace, isTraceLoggerError },
 }
 `;
 
+/** The types stand by themselves: in a browser's project too, without Node's types and with every declaration checked. */
+function checkTypes(project: string): void {
+  writeFileSync(
+    join(project, "types.mts"),
+    `import { TraceLogger, tracingFetch } from "tracelogger";
+const logger = new TraceLogger({ endpoint: "http://127.0.0.1" });
+export const fetch: typeof globalThis.fetch = tracingFetch(logger);
+export const url: Promise<string | null | undefined> = logger
+  .logTrace({ model: "m", messages: [{ role: "user", content: "hi" }] })
+  .then((receipt) => (receipt.status === "delivered" ? receipt.url : undefined));
+// @ts-expect-error a misspelt option
+new TraceLogger({ endpont: "http://127.0.0.1" });
+`,
+  );
+  const flags = "--noEmit --strict --skipLibCheck false --target es2022 --lib es2022,dom".split(" ");
+  for (const resolution of ["bundler", "nodenext"]) {
+    const module = resolution === "bundler" ? "esnext" : resolution;
+    const how = ["--module", module, "--moduleResolution", resolution];
+    run(project, join(root, "node_modules/.bin/tsc"), ...flags, ...how, "types.mts");
+  }
+}
+
 /** Every subpath of `exports`, and one name that it must have. */
 const NAMES: Readonly<Record<string, string>> = {
   ".": "TraceLogger",
@@ -101,6 +123,7 @@ try {
     const printed = run(project, process.execPath, file);
     if (printed !== "delivered hi\n") throw new Error(`${file} printed ${printed}`);
   }
+  checkTypes(project);
   const help = run(project, process.execPath, "node_modules/.bin/tracelogger", "--help");
   if (!help.includes("dev")) throw new Error(`tracelogger --help printed ${help}`);
   console.log(run(project, "du", "-sh", "node_modules"));
