@@ -50,6 +50,7 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
   #restUntilMs: number | undefined;
   #skipped = 0;
   #hasPrinted = false;
+  #isHeldTold = false;
   #lossDepth = 0;
 
   /** @throws {TraceLoggerError} `invalid_option` when an option has the wrong type or range. */
@@ -148,7 +149,8 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
     this.#delivery.stop("exit", "The process ended before its delivery.");
     this.#hasPrinted = wasPrinted;
     const lost = this.stats.lost.exit - before;
-    if (lost > 0 && !this.#options.onLoss) this.#print(`the process ended with ${lost} undelivered traces in memory.`);
+    if (lost > 0 && !this.#options.onLoss)
+      this.#printLoss(`the process ended with ${lost} undelivered traces in memory.`);
   }
 
   async #close(passed: Promise<void>): Promise<FlushReport> {
@@ -200,23 +202,29 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
   #tellLoss(loss: TraceLoss): void {
     const { onLoss } = this.#options;
     if (this.#lossDepth++ < MAX_LOSS_DEPTH && onLoss) guard(() => onLoss(loss));
-    else this.#print(`a trace was lost (${loss.reason}): ${loss.error.message} Pass \`onLoss\` to keep them.`);
+    else this.#printLoss(`a trace was lost (${loss.reason}): ${loss.error.message} Pass \`onLoss\` to keep them.`);
     this.#lossDepth--;
   }
 
   #tellEvent(event: TraceLoggerEvent): void {
     const { onEvent } = this.#options;
     if (onEvent) guard(() => onEvent(event));
-    else if (event.type === "held") this.#print(event.error.message);
+    else if (event.type === "held" && !this.#isHeldTold) {
+      this.#isHeldTold = true;
+      print(event.error.message);
+    }
   }
 
-  /** The only output of ours: one line, once, when nobody listens. */
-  #print(message: string): void {
-    if (this.#hasPrinted) return;
+  #printLoss(message: string): void {
+    if (!this.#hasPrinted) print(message);
     this.#hasPrinted = true;
-    // biome-ignore lint/suspicious/noConsole: the one place of the client that prints.
-    console.error(`[tracelogger] ${message}`);
   }
+}
+
+/** The only output of ours, when nobody listens: one line for what holds the traces, one for what is lost. */
+function print(message: string): void {
+  // biome-ignore lint/suspicious/noConsole: the one place of the client that prints.
+  console.error(`[tracelogger] ${message}`);
 }
 
 /** Where a key falls between 0 and 1, evenly and always the same: FNV-1a, its bits mixed (as Murmur3 ends). */

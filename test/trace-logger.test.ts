@@ -516,6 +516,20 @@ describe("callbacks of the host", () => {
     expect(endpoint.stored.map(({ id }) => id)).toEqual(["again"]);
   });
 
+  test("are not needed: where a wrong key is told, what is lost of it in the end is told, too", async () => {
+    await using endpoint = await scriptedEndpoint(() => replies.wrongKey);
+    const print = vi.spyOn(console, "error").mockImplementation(() => {});
+    const logger = new TraceLogger({ endpoint: endpoint.url });
+    for (let i = 0; i < 3; i++) void logger.logTrace(said(`secret ${i}`));
+    await logger.flush({ timeoutMs: 200 });
+    await logger.close({ timeoutMs: 0 });
+    expect(print.mock.calls.map(([line]) => line)).toEqual([
+      expect.stringContaining("refuses the API key"),
+      expect.stringContaining("a trace was lost (closed)"),
+    ]);
+    print.mockRestore();
+  });
+
   test("are not needed: the first loss is one line on stderr, without what was said", async () => {
     await using endpoint = await scriptedEndpoint(() => replies.invalidBody);
     const print = vi.spyOn(console, "error").mockImplementation(() => {});

@@ -75,10 +75,10 @@ export function resolveCaptureOptions<Call = CallInfo>(
     shouldCapture === undefined || typeof shouldCapture === "function",
   );
   // `fetch` is for those who take it to check.
-  const known = { captureErrors, includeUsage, maxResponseBytes, shouldCapture, fetch };
-  const unknown = Object.keys(options).find((name) => !Object.hasOwn(known, name));
+  const resolved = { captureErrors, includeUsage, maxResponseBytes, shouldCapture, fetch: undefined };
+  const unknown = Object.keys(options).find((name) => !(name in resolved));
   if (unknown !== undefined) throw invalidOption(`There is no option \`${unknown}\`.`);
-  return { captureErrors, includeUsage, maxResponseBytes, shouldCapture };
+  return resolved;
 }
 
 function check(name: string, expected: string, value: unknown, ok: boolean) {
