@@ -1,6 +1,11 @@
 import { defineConfig, type Options } from "tsup";
+import { thirdPartyNotices } from "./scripts/third-party-notices.ts";
 
-/** What users import: no dependency bundled (zod, ky and uuid are installed beside it). */
+/**
+ * What users import, and in it what it needs of zod, ky and uuid: one file of ours instead of a hundred of theirs is read
+ * in a fifth of the time and takes 16 MB less memory. `require` of ky and uuid, which are ES modules only, would besides
+ * work neither in Jest nor through esbuild's interop. zod stays a dependency for the types of our schemas.
+ */
 const library: Options = {
   entry: {
     index: "src/index.ts",
@@ -17,6 +22,8 @@ const library: Options = {
   dts: { banner: '/// <reference lib="esnext.disposable" />' },
   target: "es2023",
   treeshake: true,
+  noExternal: [/^zod\//, "ky", "uuid"],
+  esbuildPlugins: [thirdPartyNotices],
 };
 
 /** The command line: one file, its parser bundled, so that installing the SDK installs no parser. */
@@ -26,6 +33,8 @@ const cli: Options = {
   target: "node22",
   splitting: false,
   treeshake: true,
+  noExternal: [/^zod\//],
+  esbuildPlugins: [thirdPartyNotices],
   banner: { js: "#!/usr/bin/env node" },
 };
 
@@ -42,14 +51,14 @@ const lambda: Options = {
   splitting: false,
   treeshake: false,
   minify: true,
+  esbuildPlugins: [thirdPartyNotices],
 };
 
 export default defineConfig([
   // Split, so that what is loaded on demand stays apart from what an import costs.
   { ...library, format: "esm", splitting: true },
-  // Whole files: `import()` from CommonJS does not work everywhere (Jest). For the same reason ky and uuid, which are ES
-  // modules only, are inside: `require` of them works in plain Node, but neither in Jest nor through esbuild's interop.
-  { ...library, format: "cjs", splitting: false, treeshake: false, shims: true, noExternal: ["ky", "uuid"] },
+  // Whole files: `import()` from CommonJS does not work everywhere (Jest).
+  { ...library, format: "cjs", splitting: false, treeshake: false, shims: true },
   cli,
   lambda,
 ]);

@@ -14,9 +14,12 @@ const run = (cwd: string, command: string, ...args: string[]): string => {
   return execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], timeout: 240_000 });
 };
 
-/** One program, in both module systems: it logs into a server of its own and prints what arrived. */
+/**
+ * One program, in both module systems: it logs into a server of its own, puts our schema, made by the zod that is bundled,
+ * into ones of the zod that is installed, and prints what arrived.
+ */
 const program = `
-async function main({ TraceLogger, wrapOpenAI, parseTrace, isTraceLoggerError }, { createEndpoint }, { startServer }, http) {
+async function main({ TraceLogger, wrapOpenAI, parseTrace, isTraceLoggerError, traceInputSchema }, { createEndpoint }, { startServer }, http, zods) {
   const stored = [];
   const server = http.createServer((request, response) => {
     let body = "";
@@ -31,6 +34,11 @@ async function main({ TraceLogger, wrapOpenAI, parseTrace, isTraceLoggerError },
   if (receipt.status !== "delivered" || stored.length !== 1) throw new Error(JSON.stringify(receipt));
   if (typeof wrapOpenAI !== "function" || typeof createEndpoint !== "function" || typeof startServer !== "function") throw new Error("names are missing");
   try { parseTrace({}); } catch (error) { if (!isTraceLoggerError(error)) throw error; }
+  for (const { z } of zods) {
+    const schema = z.object({ trace: traceInputSchema });
+    const isValid = (trace) => schema.safeParse({ trace }).success;
+    if (!isValid(stored[0]) || isValid({ ...stored[0], id: 1 })) throw new Error("traceInputSchema does not work in a user's zod");
+  }
   await logger.close();
   server.close();
   console.log("delivered", stored[0].messages[0].content);
@@ -113,11 +121,11 @@ try {
   run(project, "npm", "install", "--silent", "--no-audit", "--no-fund", tarball);
   writeFileSync(
     join(project, "esm.mjs"),
-    `import * as main_ from "tracelogger"; import * as endpoint from "tracelogger/endpoint"; import * as node from "tracelogger/endpoint/node"; import http from "node:http";\n${program}\nawait main(main_, endpoint, node, http);\n`,
+    `import * as main_ from "tracelogger"; import * as endpoint from "tracelogger/endpoint"; import * as node from "tracelogger/endpoint/node"; import http from "node:http"; import * as zod from "zod"; import * as mini from "zod/mini";\n${program}\nawait main(main_, endpoint, node, http, [zod, mini]);\n`,
   );
   writeFileSync(
     join(project, "cjs.cjs"),
-    `${program}\nmain(require("tracelogger"), require("tracelogger/endpoint"), require("tracelogger/endpoint/node"), require("node:http"));\n`,
+    `${program}\nmain(require("tracelogger"), require("tracelogger/endpoint"), require("tracelogger/endpoint/node"), require("node:http"), [require("zod"), require("zod/mini")]);\n`,
   );
   for (const file of ["esm.mjs", "cjs.cjs"]) {
     const printed = run(project, process.execPath, file);
