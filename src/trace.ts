@@ -7,6 +7,7 @@
 import { v7 as uuidv7 } from "uuid";
 import * as z from "zod/mini";
 import { type TraceIssue, TraceValidationError } from "./errors.ts";
+import { readPlain } from "./plain-trace.ts";
 
 /** Who may speak in a trace. Other roles (`developer`, `tool`, …) are mapped onto these (README, "The mapping"). */
 export const TRACE_ROLES = ["system", "user", "assistant"] as const;
@@ -77,18 +78,30 @@ export interface TraceDefaults {
  *   write instead.
  */
 export function parseTrace(input: unknown, defaults: TraceDefaults = {}): Trace {
+  const plain = safely(() => readPlain(input, TRACE_ROLES));
+  if (plain !== undefined && !(plain instanceof Error)) return withDefaults(plain, defaults);
   const result = safely(() => z.safeParse(traceInputSchema, input));
   if (result instanceof Error) throw unreadable(result);
   if (!result.success) throw new TraceValidationError(toIssues(result.error.issues, input), result.error);
-  const { id, object, created, system_fingerprint, model, messages: said, ...optional } = result.data;
+  const { choices: chosen, usage: used } = result.data;
+  return {
+    ...withDefaults(result.data, defaults),
+    ...(chosen === undefined ? {} : { choices: chosen }),
+    ...(used === undefined ? {} : { usage: used }),
+  };
+}
+
+function withDefaults(
+  { id, object, created, model, system_fingerprint, messages }: TraceInput,
+  defaults: TraceDefaults,
+) {
   return {
     id: id ?? newId(),
     object: object ?? DEFAULT_TRACE_OBJECT,
     created: created ?? Math.floor((defaults.now ?? Date.now)() / 1000),
     model,
     system_fingerprint: system_fingerprint || defaults.systemFingerprint || model,
-    messages: said,
-    ...optional,
+    messages,
   };
 }
 

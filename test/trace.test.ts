@@ -6,7 +6,7 @@ import * as z from "zod/mini";
 import { deriveTraceJsonSchema } from "../scripts/trace-json-schema.ts";
 import { TraceValidationError } from "../src/errors.ts";
 import { publishedTraceSchema } from "../src/published-contract.ts";
-import { parseTrace, traceSchema } from "../src/trace.ts";
+import { parseTrace, traceInputSchema, traceSchema } from "../src/trace.ts";
 import { traceJsonSchema } from "../src/trace-json-schema.ts";
 
 const said = [{ role: "user", content: "hi" }];
@@ -142,6 +142,42 @@ describe("what the deployed function refuses is refused here, with advice", () =
   });
 });
 
+describe("a plain trace is read without the schema", () => {
+  test("and taken where the schema takes it, with the same outcome, for any value that looks like a trace", () => {
+    fc.assert(
+      fc.property(fc.oneof(nearlyTraces(), nearlyPlainTraces()), (value) => {
+        const bySchema = z.safeParse(traceInputSchema, value);
+        expect(issuesOf(value).length > 0).toBe(!bySchema.success);
+        if (!bySchema.success) return;
+        const { system_fingerprint, ...kept } = bySchema.data;
+        const filled = { ...kept, system_fingerprint: system_fingerprint || kept.model };
+        expect(parseTrace(value)).toMatchObject(JSON.parse(JSON.stringify(filled)));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test("and copied: changing the input afterwards changes nothing", () => {
+    const message = { role: "user", content: "hi" };
+    const messages = [message];
+    const trace = parseTrace({ model: "m", messages });
+    message.content = "changed";
+    messages.push(message);
+    expect(trace.messages).toEqual([{ role: "user", content: "hi" }]);
+  });
+
+  test.each([
+    ["an inherited field", Object.create({ temperature: 1 }, {})],
+    ["`__proto__` as a field", JSON.parse('{ "__proto__": 1 }')],
+    ["`toString` as a field", { toString: "x" }],
+  ])("%s is refused as an unknown one", (_, more) => {
+    const input = Object.assign(more, { model: "m", messages: said });
+    expect(issuesOf(input)).toMatchObject([{ expected: expect.stringContaining("only the fields") }]);
+    const inMessage = { model: "m", messages: [Object.assign(more, { model: undefined }, said[0])] };
+    expect(issuesOf(inMessage).length).toBeGreaterThan(0);
+  });
+});
+
 describe("traceJsonSchema", () => {
   const ajv = new Ajv({ strict: false, logger: false });
   const ours = ajv.compile(structuredClone(traceJsonSchema));
@@ -235,4 +271,11 @@ function nearlyTraces(): fc.Arbitrary<unknown> {
       { requiredKeys: [] },
     )
     .map((value) => JSON.parse(JSON.stringify(value) ?? "null"));
+}
+
+function nearlyPlainTraces(): fc.Arbitrary<unknown> {
+  return nearlyTraces().map((value) => {
+    const { created, choices, usage, other, ...plain } = Object(value);
+    return { model: "m", ...plain };
+  });
 }
