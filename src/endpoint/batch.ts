@@ -28,7 +28,7 @@ interface BatchLimits extends TraceLimits {
 type Item = () => unknown;
 
 /** Of one batch, so many traces are written at a time: more would only wait in the storage's own queue. */
-const WRITES_AT_ONCE = 32;
+export const WRITES_AT_ONCE = 32;
 /** A trace may be wrong in ten thousand places; an answer for a thousand traces must stay readable. */
 const MAX_ERROR_LENGTH = 400;
 
@@ -56,10 +56,15 @@ function within<T>({ maxTraces }: BatchLimits, items: T[]): T[] {
 interface ItemParts {
   readonly store: (body: unknown) => Promise<KeptTrace & { readonly url: string | null }>;
   readonly toFailure: (error: unknown) => Failure;
+  /** How many items are under way at a time. */
+  readonly atOnce: number;
 }
 
 /** Store them all, however many of them fail. One answer an item, in their order. */
-export async function answerItems(items: readonly Item[], { store, toFailure }: ItemParts): Promise<ItemAnswer[]> {
+export async function answerItems(
+  items: readonly Item[],
+  { store, toFailure, atOnce }: ItemParts,
+): Promise<ItemAnswer[]> {
   const answers: ItemAnswer[] = [];
   const waiting = items.entries();
   const work = async () => {
@@ -70,7 +75,7 @@ export async function answerItems(items: readonly Item[], { store, toFailure }: 
       );
     }
   };
-  await Promise.all(Array.from({ length: Math.min(WRITES_AT_ONCE, items.length) }, work));
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, work));
   return answers;
 }
 

@@ -2,8 +2,9 @@
 import { TraceLoggerError } from "../errors.ts";
 import { tellBatch, tellFailure, tellSuccess } from "./answers.ts";
 import { type KeyCheck, keyCheck } from "./api-key.ts";
-import { answerItems, itemsOf } from "./batch.ts";
+import { answerItems, itemsOf, WRITES_AT_ONCE } from "./batch.ts";
 import { Failure } from "./failure.ts";
+import { gathering } from "./gather.ts";
 import { type KeptTrace, keepTrace } from "./keep.ts";
 import type { KeyLayout } from "./key.ts";
 import { type EndpointMode, MODES, type ModeRules } from "./modes.ts";
@@ -66,6 +67,7 @@ export type Endpoint = (request: Request) => Promise<Response>;
 
 interface Settings extends TraceLimits {
   readonly options: EndpointOptions;
+  readonly store: Store;
   readonly rules: ModeRules;
   readonly mayEnter: KeyCheck;
   readonly maxRequestBytes: number;
@@ -101,8 +103,8 @@ async function answer(request: Request, settings: Settings): Promise<Response> {
 }
 
 async function show(request: Request, url: URL, settings: Settings): Promise<Response> {
-  const { sharePages } = settings;
-  const { store, browse = true } = settings.options;
+  const { sharePages, store } = settings;
+  const { browse = true } = settings.options;
   if (sharePages && /^\/share\//.test(url.pathname)) {
     if (!(await settings.links.isValid(url))) throw new Failure("forbidden", "PermissionError: The link has expired");
     return storedEntry(store, url.pathname);
@@ -128,13 +130,19 @@ async function intake(request: Request, url: URL, settings: Settings): Promise<R
   const origin = options.publicUrl ?? url.origin;
   const { body, items } = itemsOf(text, { ...settings, isNdjson, batches: rules.batches });
   if (items === undefined) return tellSuccess(rules.style, (await storeOne(body, origin, settings)).url);
-  const store = (item: unknown) => storeOne(item, origin, settings);
-  return tellBatch(await answerItems(items, { store, toFailure: (error) => toFailure(error, settings) }));
+  const batch = { ...settings, store: gathering(settings.store) };
+  return tellBatch(
+    await answerItems(items, {
+      store: (item) => storeOne(item, origin, batch),
+      toFailure: (error) => toFailure(error, settings),
+      atOnce: settings.store.putMany === undefined ? WRITES_AT_ONCE : items.length,
+    }),
+  );
 }
 
 async function storeOne(body: unknown, origin: string, settings: Settings): Promise<StoredTrace> {
-  const { options, rules, sharePages, links } = settings;
-  const kept = await keepTrace(options.store, receiveTrace(body, rules, settings), settings);
+  const { options, store, rules, sharePages, links } = settings;
+  const kept = await keepTrace(store, receiveTrace(body, rules, settings), settings);
   const stored = { ...kept, url: sharePages ? `${origin}${await links.signed(`/${kept.key.page}`)}` : null };
   ignoringErrors(() => options.onStored?.(stored));
   return stored;
@@ -183,6 +191,7 @@ function resolve(options: EndpointOptions): Settings {
     throw invalidOption("apiKeys", "strings that are not empty");
   return {
     options,
+    store: options.store,
     rules: MODES[mode],
     mayEnter: keyCheck(apiKeys),
     maxRequestBytes: limit("maxRequestBytes", options.maxRequestBytes, 6_291_456),

@@ -8,4 +8,4 @@ export { type KeyLayout, type TraceKey, traceKey } from "./key.ts";
 export type { EndpointMode } from "./modes.ts";
 export type { ShareLinkOptions } from "./share-links.ts";
 export { sharePage } from "./share-page.ts";
-export { type Store, type StoreEntry, StoreError } from "./store.ts";
+export { type NewEntry, type Store, type StoreEntry, StoreError } from "./store.ts";

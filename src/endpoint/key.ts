@@ -30,8 +30,8 @@ export async function traceKey(
   trace: Pick<Trace, "id" | "created" | "system_fingerprint">,
   layout: KeyLayout = "contract",
 ): Promise<TraceKey> {
-  const fingerprint = await encodeSegment(trace.system_fingerprint);
-  const id = await encodeSegment(trace.id);
+  const fingerprint = plainSegment(trace.system_fingerprint) ?? (await shorten(trace.system_fingerprint));
+  const id = plainSegment(trace.id) ?? (await shorten(trace.id));
   const day = utcDay(trace.created);
   // `=` is in no encoded segment, so the two layouts cannot meet in one store.
   const folder = layout === "contract" ? `${fingerprint}/${day}` : `dt=${withDashes(day)}/fp=${fingerprint}`;
@@ -75,11 +75,16 @@ function withDashes(day: string): string {
  * A name with capitals keeps them and ends in `!-` and which letters they are.
  */
 export async function encodeSegment(text: string): Promise<string> {
+  return plainSegment(text) ?? shorten(text);
+}
+
+/** The segment of a string that need not be shortened; `undefined` for one that must be. */
+export function plainSegment(text: string): string | undefined {
   if (text === "") return "!";
   const named = text.replace(/[^\w.-]/g, escapeUnit).replace(/^\.|\.$/g, escapeUnit);
   const escaped = isDevice(text) ? named.replace(/^./, escapeUnit) : named;
   const segment = escaped + capitals(escaped);
-  return segment.length <= MAX_SEGMENT_LENGTH ? segment : shorten(text);
+  return segment.length <= MAX_SEGMENT_LENGTH ? segment : undefined;
 }
 
 /** The string behind a segment, for people to read. A shortened one stays as it is. */
@@ -104,9 +109,10 @@ function isDevice(text: string): boolean {
 
 /** One bit per letter, capital or not: what tells `GPT` from `gpt` where the file system does not. */
 function capitals(escaped: string): string {
+  if (!/[A-Z]/.test(escaped)) return "";
   const letters = escaped.match(/[a-z]/gi) ?? [];
   const bits = letters.map((letter) => (letter < "a" ? "1" : "0")).join("");
-  return bits.includes("1") ? `!-${BigInt(`0b${bits}`).toString(36)}` : "";
+  return `!-${BigInt(`0b${bits}`).toString(36)}`;
 }
 
 /** `!_` marks it: no escape begins so, hence no short name can look like it. */

@@ -5,10 +5,22 @@ export interface Store {
    * `"taken"` comes back, also when two calls race. Rejects when the storage fails.
    */
   put(key: string, content: string, contentType: string): Promise<"created" | "taken">;
+  /**
+   * The same for many entries at once, one outcome an entry, in their order; a failed one fails no other. Optional: a
+   * batch uses it where writing together costs less than writing one by one, and calls `put` where it is missing.
+   */
+  putMany?(entries: readonly NewEntry[]): Promise<PromiseSettledResult<"created" | "taken">[]>;
   /** The content of an entry; `undefined` when there is none. */
   read(key: string): Promise<string | undefined>;
   /** What lies directly under a prefix that ends in `/`, in no order; nothing when there is no such folder. */
   list(prefix: string): AsyncIterable<StoreEntry>;
+}
+
+/** What `put` is given, as one value. */
+export interface NewEntry {
+  readonly key: string;
+  readonly content: string;
+  readonly contentType: string;
 }
 
 /** One line of a listing. */
