@@ -1,7 +1,8 @@
 import { join } from "node:path";
+import type { Processes } from "../../processes.ts";
 import { readAcks } from "./acknowledgements.ts";
 import { attempt, type SpoolFs } from "./file-system.ts";
-import { ownerOf, type Processes } from "./owner.ts";
+import { ownerOf } from "./owner.ts";
 import { countRecords, FileWindow } from "./scan.ts";
 import type { Segment } from "./segment.ts";
 import type { SegmentFiles } from "./segments.ts";

@@ -1,6 +1,6 @@
+import { type Processes, systemProcesses } from "../../processes.ts";
 import type { SpoolEvent } from "./events.ts";
 import { nodeFs, type SpoolFs } from "./file-system.ts";
-import { type Processes, systemProcesses } from "./owner.ts";
 
 export interface SpoolOptions {
   /** The root folder, shared by all processes that deliver to the same endpoint. Made when absent, for this user only. */

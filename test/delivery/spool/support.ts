@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { SpoolEvent } from "../../../src/delivery/spool/events.ts";
 import { nodeFs, type SpoolFs } from "../../../src/delivery/spool/file-system.ts";
-import type { Owner, Processes } from "../../../src/delivery/spool/owner.ts";
 import { openSpool, type Spool, type SpoolDeps, type SpoolOptions } from "../../../src/delivery/spool/spool.ts";
+import type { Owner, Processes } from "../../../src/processes.ts";
 
 /** A folder which is gone after the test. */
 export function temporaryFolder(): string {
