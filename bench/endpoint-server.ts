@@ -7,8 +7,9 @@ import { startServer } from "tracelogger/endpoint/node";
 // Not the temporary folder, where others delete files all the time: ext4 passes over every inode that was freed in the
 // last minutes, and making a file then costs 300 µs instead of 20.
 const folder = mkdtempSync(join(process.env["TRACELOGGER_BENCH_DIR"] ?? process.cwd(), ".tracelogger-bench-"));
-const sharePages = process.argv[2] === "pages";
-const server = await startServer({ store: fileStore(folder), sharePages });
+const wanted = process.argv.slice(2);
+const store = fileStore(folder, { packed: wanted.includes("packed") });
+const server = await startServer({ store, sharePages: wanted.includes("pages") });
 console.log(server.url);
 const cpuUs = (): number => {
   const { user, system } = process.cpuUsage();

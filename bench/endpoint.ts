@@ -13,8 +13,10 @@ const TRACES = 5_000;
 const IN_FLIGHT = 8;
 let count = 0;
 
-for (const pages of ["no pages", "pages"]) {
-  const server = fork(new URL("endpoint-server.ts", import.meta.url), [pages], {
+let singlePerCpuSecond: number | undefined;
+
+for (const wanted of [[], ["packed"], ["pages"], ["packed", "pages"]]) {
+  const server = fork(new URL("endpoint-server.ts", import.meta.url), wanted, {
     stdio: ["ignore", "pipe", "inherit", "ipc"],
   });
   if (!server.stdout) throw new Error("the server has no stdout");
@@ -62,10 +64,13 @@ for (const pages of ["no pages", "pages"]) {
   }
   const of = (runs: typeof single, name: keyof (typeof single)[number]) =>
     Math.round(median(runs.map((run) => run[name])));
-  const ratio = of(batch, "perCpuSecond") / of(single, "perCpuSecond");
+  // Against single requests of the same store, and against those that make a file a trace, without pages.
+  singlePerCpuSecond ??= of(single, "perCpuSecond");
+  const ratios = [of(single, "perCpuSecond"), singlePerCpuSecond].map((than) => of(batch, "perCpuSecond") / than);
   console.log(
-    `fileStore, ${pages}: single ${of(single, "perCpuSecond")} traces per CPU second (${of(single, "perSecond")}/s), ` +
-      `batch of 100 ${of(batch, "perCpuSecond")} (${of(batch, "perSecond")}/s): ${ratio.toFixed(1)} times. ` +
+    `fileStore${wanted.map((word) => `, ${word}`).join("")}: single ${of(single, "perCpuSecond")} traces per CPU second (${of(single, "perSecond")}/s), ` +
+      `batch of 100 ${of(batch, "perCpuSecond")} (${of(batch, "perSecond")}/s): ` +
+      `${ratios.map((ratio) => ratio.toFixed(1)).join(" times, of single files ")} times. ` +
       `An empty file costs ${(await ask("file")).toFixed(0)} µs here.`,
   );
   agent.destroy();

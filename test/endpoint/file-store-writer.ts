@@ -1,5 +1,5 @@
 /**
- * One of several processes that write one folder: `node file-store-writer.ts <folder> <name>`. Says "ready", waits for a
+ * One of several processes that write one folder: `node file-store-writer.ts <folder> <name> <packed?>`. Says "ready", waits for a
  * message, stores `TRACES` traces that the others store too and as many under their ids that are its own, and sends the
  * statuses of both.
  */
@@ -7,8 +7,8 @@ import { createEndpoint } from "../../src/endpoint/create-endpoint.ts";
 import { fileStore } from "../../src/endpoint/file-store.ts";
 
 const TRACES = 300;
-const [, , folder = "", name = ""] = process.argv;
-const endpoint = createEndpoint({ store: fileStore(folder), sharePages: false });
+const [, , folder = "", name = "", packed] = process.argv;
+const endpoint = createEndpoint({ store: fileStore(folder, { packed: packed === "true" }), sharePages: false });
 
 async function statusOf(id: string, content: string): Promise<number> {
   const trace = { id, model: "m", created: 1_714_857_600, messages: [{ role: "user", content }] };

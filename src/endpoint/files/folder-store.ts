@@ -70,9 +70,10 @@ async function* list(dir: string, prefix: string, packs: Packs): AsyncGenerator<
 function packable(dir: string, entries: readonly NewEntry[]): Map<string, Map<NewEntry, NewLine>> {
   const folders = new Map<string, Map<NewEntry, NewLine>>();
   for (const entry of entries) {
+    if (!isLegal(entry.key) || !mayBePacked(entry.key)) continue;
     const { folder, name } = placeOf(dir, entry.key);
     // A line says by its id what its name is. What does not, or is several lines, stays a file.
-    if (!mayBePacked(entry.key) || fileNameOf(entry.content) !== name || entry.content.includes("\n")) continue;
+    if (fileNameOf(entry.content) !== name || entry.content.includes("\n")) continue;
     const lines = folders.get(folder) ?? new Map();
     folders.set(folder, lines.set(entry, { name, text: entry.content }));
   }
@@ -90,12 +91,13 @@ function placeOf(dir: string, key: string): { readonly folder: string; readonly 
   return { folder: path.slice(0, slash), name: path.slice(slash + 1) };
 }
 
-/** Keys come from `key.ts` and are safe; this is the second lock on the same door. */
 function contained(key: string): string {
-  const legal = key
-    .replace(/\/$/, "")
-    .split("/")
-    .every((segment) => /^[\w!-][\w.!=-]*$/.test(segment) && segment !== PACK_NAME);
-  if (!legal) throw new RangeError("not a key of this store");
+  if (!isLegal(key)) throw new RangeError("not a key of this store");
   return key;
+}
+
+/** Keys come from `key.ts` and are safe; this is the second lock on the same door. */
+function isLegal(key: string): boolean {
+  const segments = key.replace(/\/$/, "").split("/");
+  return segments.every((segment) => /^[\w!-][\w.!=-]*$/.test(segment) && segment !== PACK_NAME);
 }
