@@ -56,7 +56,8 @@ export async function askTraces(folder: string): Promise<Answers> {
   const instance = await DuckDBInstance.create(":memory:");
   const connection = await instance.connect();
   try {
-    const files = join(folder, "logs", "**", "*.json").replaceAll("\\", "/").replaceAll("'", "''");
+    // Of packs (`fileStore(folder, { packed: true })`), too: traces.ndjson, a line a trace.
+    const files = join(folder, "logs", "**", "*.*json").replaceAll("\\", "/").replaceAll("'", "''");
     await connection.run(TABLE.replace("$files", () => `'${files}'`)); // a view takes no parameters
     const rows = async (sql: string) => (await connection.runAndReadAll(sql)).getRowObjectsJson();
     const answers = Object.entries(QUESTIONS).map(async ([question, sql]) => [question, await rows(sql)] as const);

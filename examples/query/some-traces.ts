@@ -35,9 +35,18 @@ export const SOME_TRACES = [
   },
 ];
 
+/** How they are stored. */
+export interface Storing {
+  readonly layout?: KeyLayout;
+  readonly packed?: boolean;
+}
+
 /** Store them under a folder. Rejects when the endpoint refuses one. */
-export async function storeSomeTraces(folder: string, layout: KeyLayout = "contract"): Promise<void> {
-  const endpoint = createEndpoint({ store: fileStore(folder), layout });
+export async function storeSomeTraces(
+  folder: string,
+  { layout = "contract", packed = false }: Storing = {},
+): Promise<void> {
+  const endpoint = createEndpoint({ store: fileStore(folder, { packed }), layout });
   for (const trace of SOME_TRACES) {
     const headers = { "content-type": "application/json" };
     const response = await endpoint(

@@ -14,6 +14,7 @@ interface DevOptions {
   readonly mode: EndpointMode;
   readonly apiKey?: string;
   readonly expose?: true;
+  readonly packed?: true;
 }
 
 const DEFAULT_PORT = 4319;
@@ -24,6 +25,7 @@ export function devCommand(): Command {
     .description("run the endpoint on this machine and look at what arrives")
     .option("--port <number>", "the port; 0 takes a free one", parsePort, DEFAULT_PORT)
     .option("--dir <folder>", "where traces are kept", "./.tracelogger")
+    .option("--packed", "append traces to one file a day and model, and make their pages when they are looked at")
     .addOption(
       new Option("--mode <mode>", "which deployment to answer like").choices(Object.keys(MODES)).default("proxy"),
     )
@@ -45,11 +47,12 @@ async function dev(options: DevOptions): Promise<void> {
   await server.close();
 }
 
-async function start({ port, host, dir, mode, apiKey }: DevOptions): Promise<RunningServer> {
+async function start({ port, host, dir, mode, apiKey, packed }: DevOptions): Promise<RunningServer> {
   const apiKeys = apiKey === undefined ? [] : [apiKey];
-  const store = fileStore(resolve(dir));
+  const store = fileStore(resolve(dir), { packed: packed === true });
+  const sharePages = packed ? "on-demand" : true;
   try {
-    return await startServer({ store, mode, apiKeys, host, port, onStored, onError });
+    return await startServer({ store, sharePages, mode, apiKeys, host, port, onStored, onError });
   } catch (error) {
     throw new UserError(whyNotListening(error, `${host}:${port}`), { cause: error });
   }

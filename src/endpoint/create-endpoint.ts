@@ -8,7 +8,7 @@ import { gathering } from "./gather.ts";
 import { type KeptTrace, keepTrace } from "./keep.ts";
 import type { KeyLayout } from "./key.ts";
 import { type EndpointMode, MODES, type ModeRules } from "./modes.ts";
-import { listPage, type PageLink, storedEntry } from "./pages.ts";
+import { listPage, type PageLink, renderedPage, storedEntry } from "./pages.ts";
 import { readBody } from "./read-body.ts";
 import { receiveTrace, type TraceLimits } from "./receive.ts";
 import { type ShareLinkOptions, type ShareLinks, shareLinks } from "./share-links.ts";
@@ -39,8 +39,11 @@ export interface EndpointOptions {
   readonly maxMessages?: number;
   /** Deepest nesting of the JSON. @default 100 */
   readonly maxDepth?: number;
-  /** Write a share page beside every trace, and answer with its URL? Without, the `url` is null. @default true */
-  readonly sharePages?: boolean;
+  /**
+   * Write a share page beside every trace, and answer with its URL? Without, the `url` is null. `"on-demand"`: nothing is
+   * written but the trace, and its page is made of it whenever someone asks. @default true
+   */
+  readonly sharePages?: boolean | "on-demand";
   /**
    * Where in the store a trace lies: `logs/<fingerprint>/<YYYYMMDD>/<id>.json`, or with the day first, as query engines
    * like it: `logs/dt=<YYYY-MM-DD>/fp=<fingerprint>/<id>.json`. Decide once: a trace that is sent again after a change
@@ -73,6 +76,7 @@ interface Settings extends TraceLimits {
   readonly maxRequestBytes: number;
   readonly maxTraces: number;
   readonly sharePages: boolean;
+  readonly writePages: boolean;
   readonly layout: KeyLayout;
   readonly links: ShareLinks;
 }
@@ -107,7 +111,7 @@ async function show(request: Request, url: URL, settings: Settings): Promise<Res
   const { browse = true } = settings.options;
   if (sharePages && /^\/share\//.test(url.pathname)) {
     if (!(await settings.links.isValid(url))) throw new Failure("forbidden", "PermissionError: The link has expired");
-    return storedEntry(store, url.pathname);
+    return settings.writePages ? storedEntry(store, url.pathname) : renderedPage(store, url.pathname);
   }
   if (!browse || !/^\/(?:$|logs\/)/.test(url.pathname)) throw new Failure("wrong_path", "NotFound: Nothing is here");
   await demandKey(request, settings);
@@ -186,6 +190,7 @@ function ignoringErrors(callback: () => void): void {
 function resolve(options: EndpointOptions): Settings {
   const { mode = "proxy", apiKeys = [], sharePages = true, layout = "contract" } = options;
   if (!Object.hasOwn(MODES, mode)) throw invalidOption("mode", Object.keys(MODES).join(" or "));
+  if (![true, false, "on-demand"].includes(sharePages)) throw invalidOption("sharePages", 'true, false or "on-demand"');
   if (!["contract", "partitioned"].includes(layout)) throw invalidOption("layout", "contract or partitioned");
   if (apiKeys.some((key) => typeof key !== "string" || key === ""))
     throw invalidOption("apiKeys", "strings that are not empty");
@@ -198,7 +203,8 @@ function resolve(options: EndpointOptions): Settings {
     maxTraces: limit("maxTraces", options.maxTraces, 1000),
     maxMessages: limit("maxMessages", options.maxMessages, 10_000),
     maxDepth: limit("maxDepth", options.maxDepth, 100),
-    sharePages,
+    sharePages: sharePages !== false,
+    writePages: sharePages === true,
     layout,
     links: shareLinks(options.shareLinks),
   };

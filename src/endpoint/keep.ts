@@ -14,7 +14,7 @@ export interface KeptTrace {
 }
 
 export interface KeepOptions {
-  readonly sharePages: boolean;
+  readonly writePages: boolean;
   readonly layout: KeyLayout;
 }
 
@@ -28,21 +28,26 @@ export async function keepTrace(store: Store, trace: Trace, options: KeepOptions
   const taken = (await orFailure(store.put(key.json, text, "application/json"))) === "taken";
   if (taken && !(await isStored(store, key.json, trace))) throw conflict();
   // After the trace, and again when it is a duplicate: a sender who heard of a failed page repairs it by trying again.
-  if (options.sharePages) await orFailure(store.put(key.page, await sharePage(trace), "text/html; charset=utf-8"));
+  if (options.writePages) await orFailure(store.put(key.page, await sharePage(trace), "text/html; charset=utf-8"));
   return { trace, key, duplicate: taken };
 }
 
 async function isStored(store: Store, key: string, trace: Trace): Promise<boolean> {
   const stored = await orFailure(store.read(key));
   if (stored === undefined) throw new Failure("storage", "StorageError: What is stored under this name cannot be read");
-  return canonical(parsed(stored, key)) === canonical(trace);
+  return canonical(parseStored(stored, key)) === canonical(trace);
 }
 
-/** Half a file, after a power cut or by another hand. The parser's own error would quote what was said. */
-function parsed(stored: string, key: string): Partial<Trace> {
+/**
+ * What the store gave back for a key, as a trace.
+ *
+ * @throws {Failure} `storage` for half a file, after a power cut or by another hand.
+ */
+export function parseStored(stored: string, key: string): Trace {
   try {
     return JSON.parse(stored);
   } catch {
+    // The parser's own error would quote what was said.
     const cause = new StoreError(`${key} is not whole: restore or remove it`);
     throw new Failure("storage", "StorageError: What is stored under this name is damaged", { cause });
   }

@@ -59,6 +59,11 @@ export function pageKeyOf(jsonKey: string): string {
   return jsonKey.replace(/^logs\//, "share/").replace(/\.json$/, ".html");
 }
 
+/** The trace's key beside its share page's. */
+export function jsonKeyOf(pageKey: string): string {
+  return pageKey.replace(/^share\//, "logs/").replace(/\.html$/, ".json");
+}
+
 /** `YYYYMMDD`, UTC. */
 export function utcDay(createdSeconds: number): string {
   const iso = new Date(createdSeconds * 1000).toISOString();

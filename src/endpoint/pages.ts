@@ -1,8 +1,10 @@
 /** What a browser may look at: the list of traces, a share page, the JSON behind it. */
 import { Failure } from "./failure.ts";
 import { type Html, html, policyOf, renderPage } from "./html.ts";
-import { decodeSegment, foldersOf, isTraceKey, pageKeyOf } from "./key.ts";
+import { parseStored } from "./keep.ts";
+import { decodeSegment, foldersOf, isTraceKey, jsonKeyOf, pageKeyOf } from "./key.ts";
 import { newestTraces } from "./newest.ts";
+import { sharePage } from "./share-page.ts";
 import { LIST_STYLE } from "./share-style.ts";
 import type { Store, StoreEntry } from "./store.ts";
 
@@ -47,9 +49,21 @@ async function listItem({ key, modifiedMs = 0 }: StoreEntry, { pageLink, base }:
 /** `GET /share/…` and `GET /logs/…`. The path is the key, and nothing that is not a key is looked for. */
 export async function storedEntry(store: Store, pathname: string): Promise<Response> {
   const key = pathname.slice(1);
+  const content = await readTraceKey(store, key);
+  return key.endsWith(".html") ? htmlResponse(content) : secured(content, { "content-type": "application/json" });
+}
+
+/** `GET /share/…` where pages are not stored: made of the trace. */
+export async function renderedPage(store: Store, pathname: string): Promise<Response> {
+  const key = jsonKeyOf(pathname.slice(1));
+  if (`/${pageKeyOf(key)}` !== pathname) throw new Failure("wrong_path", "NotFound: No such page");
+  return htmlResponse(await sharePage(parseStored(await readTraceKey(store, key), key)));
+}
+
+async function readTraceKey(store: Store, key: string): Promise<string> {
   const content = isTraceKey(key) ? await store.read(key) : undefined;
   if (content === undefined) throw new Failure("wrong_path", "NotFound: No such trace");
-  return key.endsWith(".html") ? htmlResponse(content) : secured(content, { "content-type": "application/json" });
+  return content;
 }
 
 function htmlResponse(page: string): Response {

@@ -43,6 +43,19 @@ async function post(url: string, body: object, headers: Record<string, string> =
   return fetch(url, { ...init, headers: { "content-type": "application/json", ...headers } });
 }
 
+test("dev --packed keeps the traces of a day in one file, and shows them and their pages", async () => {
+  const dir = await temporaryFolder();
+  const dev = tracelogger("dev", "--port", "0", "--dir", dir, "--packed");
+  const [, url = ""] = await dev.prints(/TRACELOGGER_ENDPOINT=(http:\S+)\n/);
+  for (const id of ["a", "b"]) expect((await post(url, trace({ id }))).status).toBe(200);
+  const [, page = ""] = await dev.prints(/^stored olmo-2 (http:\S+\/a\.html)$/m);
+  expect(await (await fetch(page)).text()).toContain("A language model.");
+  expect(await (await fetch(url)).text()).toContain("/share/olmo-2/20240504/b.html");
+  expect((await filesUnder(dir)).filter((file) => !file.startsWith("."))).toEqual([
+    "logs/olmo-2/20240504/traces.ndjson",
+  ]);
+});
+
 test("dev prints where it is, a line per stored trace, and ends cleanly at Ctrl+C", async () => {
   const dir = await temporaryFolder();
   const dev = tracelogger("dev", "--port", "0", "--dir", dir, "--mode", "deployed");

@@ -5,20 +5,26 @@ import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type Answers, askTraces, TABLE } from "../../../examples/query/duckdb.ts";
-import { storeSomeTraces } from "../../../examples/query/some-traces.ts";
-import { type KeyLayout, traceKey } from "../../../src/endpoint/index.ts";
+import { type Storing, storeSomeTraces } from "../../../examples/query/some-traces.ts";
+import { PACK_NAME } from "../../../src/endpoint/files/line.ts";
+import { traceKey } from "../../../src/endpoint/index.ts";
 import { traceSchema } from "../../../src/trace.ts";
 
-async function storedTraces(layout: KeyLayout = "contract"): Promise<string> {
+async function storedTraces(storing: Storing = {}): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "tracelogger-query-'quoted'-"));
-  await storeSomeTraces(folder, layout);
+  await storeSomeTraces(folder, storing);
   return folder;
 }
 
-describe.each(["contract", "partitioned"] as const)("DuckDB over files in the layout %s", (layout) => {
+const STORINGS: Storing[] = (["contract", "partitioned"] as const).flatMap((layout) => [
+  { layout, packed: false },
+  { layout, packed: true },
+]);
+
+describe.each(STORINGS)("DuckDB over what is stored as %o", (storing) => {
   let answers: Answers;
   beforeAll(async () => {
-    const folder = await storedTraces(layout);
+    const folder = await storedTraces(storing);
     answers = await askTraces(folder);
     return () => rm(folder, { recursive: true });
   });
@@ -90,31 +96,43 @@ describe("the Athena tables", () => {
     }
   });
 
-  test("their queries run, in DuckDB with Athena's names for its functions", async () => {
-    const folder = await storedTraces();
-    onTestFinished(() => rm(folder, { recursive: true }));
-    const connection = await (await DuckDBInstance.create(":memory:")).connect();
-    onTestFinished(() => connection.closeSync());
-    const files = join(folder, "logs/*/*/*.json").replaceAll("'", "''");
-    await connection.run(TABLE.replace("VIEW traces", "VIEW plain").replace("$files", () => `'${files}'`));
-    await connection.run(`CREATE VIEW traces AS SELECT *, system_fingerprint AS fp,
-      strftime(to_timestamp(created) AT TIME ZONE 'UTC', '%Y%m%d') AS dt FROM plain`);
-    await connection.run(
-      `CREATE MACRO json_extract_scalar(json, path) AS json_extract_string(json, replace(replace(path, '["', '."'), '"]', '"'))`,
-    );
-    const queries = statements.filter((statement) => statement.startsWith("SELECT"));
-    const answers = [];
-    for (const query of queries) answers.push((await connection.runAndReadAll(query)).getRowsJson());
-    expect(answers).toEqual([
-      [
-        ["20240504", "gpt-5", "2", "12", "6"],
-        ["20240505", "gpt-5", "1", null, null],
-      ],
-      [
-        ["not said", "1"],
-        ["stop", "1"],
-        ["tool_calls", "1"],
-      ],
-    ]);
+  test("take every file of a folder, and so its pack: nothing in them names files", async () => {
+    for (const table of tables) {
+      expect(table).toContain("org.openx.data.jsonserde.JsonSerDe"); // reads a JSON object a line
+      expect(table).not.toMatch(/[.](?:nd)?json\b/);
+    }
+    // Athena leaves out files whose names begin so.
+    expect(PACK_NAME).toMatch(/^[^_.]/);
   });
+
+  test.each([false, true])(
+    "their queries run, in DuckDB with Athena's names for its functions (packed: %s)",
+    async (packed) => {
+      const folder = await storedTraces({ packed });
+      onTestFinished(() => rm(folder, { recursive: true }));
+      const connection = await (await DuckDBInstance.create(":memory:")).connect();
+      onTestFinished(() => connection.closeSync());
+      const files = join(folder, "logs/*/*/*.*json").replaceAll("'", "''");
+      await connection.run(TABLE.replace("VIEW traces", "VIEW plain").replace("$files", () => `'${files}'`));
+      await connection.run(`CREATE VIEW traces AS SELECT *, system_fingerprint AS fp,
+      strftime(to_timestamp(created) AT TIME ZONE 'UTC', '%Y%m%d') AS dt FROM plain`);
+      await connection.run(
+        `CREATE MACRO json_extract_scalar(json, path) AS json_extract_string(json, replace(replace(path, '["', '."'), '"]', '"'))`,
+      );
+      const queries = statements.filter((statement) => statement.startsWith("SELECT"));
+      const answers = [];
+      for (const query of queries) answers.push((await connection.runAndReadAll(query)).getRowsJson());
+      expect(answers).toEqual([
+        [
+          ["20240504", "gpt-5", "2", "12", "6"],
+          ["20240505", "gpt-5", "1", null, null],
+        ],
+        [
+          ["not said", "1"],
+          ["stop", "1"],
+          ["tool_calls", "1"],
+        ],
+      ]);
+    },
+  );
 });
