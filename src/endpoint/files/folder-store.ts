@@ -3,7 +3,7 @@ import type { FileStoreOptions } from "../file-store.ts";
 import type { NewEntry, Store, StoreEntry } from "../store.ts";
 import { fileNameOf, PACK_NAME } from "./line.ts";
 import type { NewLine } from "./pack.ts";
-import { Packs } from "./packs.ts";
+import { Packs, type Place } from "./packs.ts";
 import { createFile, listFolder, readFileIfThere } from "./single-file.ts";
 
 /** A store that takes many entries at once. */
@@ -70,7 +70,7 @@ async function* list(dir: string, prefix: string, packs: Packs): AsyncGenerator<
 function packable(dir: string, entries: readonly NewEntry[]): Map<string, Map<NewEntry, NewLine>> {
   const folders = new Map<string, Map<NewEntry, NewLine>>();
   for (const entry of entries) {
-    if (!isLegal(entry.key) || !mayBePacked(entry.key)) continue;
+    if (!mayBePacked(entry.key) || !isLegal(entry.key)) continue;
     const { folder, name } = placeOf(dir, entry.key);
     // A line says by its id what its name is. What does not, or is several lines, stays a file.
     if (fileNameOf(entry.content) !== name || entry.content.includes("\n")) continue;
@@ -85,7 +85,7 @@ function mayBePacked(key: string): boolean {
   return key.startsWith("logs/");
 }
 
-function placeOf(dir: string, key: string): { readonly folder: string; readonly name: string } {
+function placeOf(dir: string, key: string): Place {
   const path = `${dir}/${contained(key)}`;
   const slash = path.lastIndexOf("/");
   return { folder: path.slice(0, slash), name: path.slice(slash + 1) };
@@ -98,6 +98,5 @@ function contained(key: string): string {
 
 /** Keys come from `key.ts` and are safe; this is the second lock on the same door. */
 function isLegal(key: string): boolean {
-  const segments = key.replace(/\/$/, "").split("/");
-  return segments.every((segment) => /^[\w!-][\w.!=-]*$/.test(segment) && segment !== PACK_NAME);
+  return /^(?:[\w!-][\w.!=-]*\/)*[\w!-][\w.!=-]*\/?$/.test(key) && !key.endsWith(`/${PACK_NAME}`);
 }

@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { PACK_NAME } from "./line.ts";
 import { FolderLocks } from "./locks.ts";
 import { type NewLine, Pack } from "./pack.ts";
-import { errnoOf, isTaken } from "./single-file.ts";
+import { errnoOf, isTaken, unlessMissing } from "./single-file.ts";
 
 /** Where a trace lies: its folder, and what its file is or would be called. */
 export interface Place {
@@ -50,32 +50,35 @@ export class Packs {
    */
   async withdrawIfPacked({ folder, name }: Place): Promise<boolean> {
     if (!hasPack(folder)) return false;
-    return this.#with(folder, "r", (pack, descriptor) => {
+    const withdrawn = await this.#with(folder, "r", (pack, descriptor) => {
       const isPacked = pack.has(descriptor, name);
       if (isPacked) fs.unlinkSync(`${folder}/${name}`);
       return isPacked;
-    });
+    }).catch(unlessMissing); // a pack that was made for nothing went away again
+    return withdrawn ?? false;
   }
 
   async read({ folder, name }: Place): Promise<string | undefined> {
-    if (!hasPack(folder)) return undefined;
     return this.#reading(folder, (pack, descriptor) => pack.read(descriptor, name));
   }
 
   /** In the order in which they came. `modifiedMs` is the trace's `created`: a line does not say when it was written. */
   async list(folder: string): Promise<{ readonly name: string; readonly modifiedMs: number }[]> {
-    if (!hasPack(folder)) return [];
-    return this.#reading(folder, (pack, descriptor) => [...pack.entries(descriptor)]);
+    return (await this.#reading(folder, (pack, descriptor) => [...pack.entries(descriptor)])) ?? [];
   }
 
-  /** Where no lock can be made, as on a disk that is full or read-only, it is read without one, and learnt nothing from. */
-  async #reading<T>(folder: string, work: (pack: Pack, descriptor: number) => T): Promise<T> {
-    try {
-      return await this.#with(folder, "r", work);
-    } catch (error) {
-      if (!["EROFS", "EACCES", "EPERM", "ENOSPC", "EDQUOT"].includes(errnoOf(error) ?? "")) throw error;
-      return opened(folder, "r", (descriptor) => upToDate(new Pack(), descriptor, work));
-    }
+  /**
+   * `undefined` where there is no pack. Where no lock can be made, as on a disk that is full or read-only, it is read
+   * without one, and nothing is learnt from that.
+   */
+  async #reading<T>(folder: string, work: (pack: Pack, descriptor: number) => T): Promise<T | undefined> {
+    if (!hasPack(folder)) return undefined;
+    return this.#with(folder, "r", work)
+      .catch((error: unknown) => {
+        if (!["EROFS", "EACCES", "EPERM", "ENOSPC", "EDQUOT"].includes(errnoOf(error) ?? "")) throw error;
+        return opened(folder, "r", (descriptor) => upToDate(new Pack(), descriptor, work));
+      })
+      .catch(unlessMissing); // see above
   }
 
   async #with<T>(folder: string, flags: "a+" | "r", work: (pack: Pack, descriptor: number) => T): Promise<T> {

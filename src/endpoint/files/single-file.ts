@@ -84,7 +84,7 @@ const MIN_EMPTY_AGE_MS = 60_000;
 
 /** Is the name of this file taken? */
 export function isTaken(path: string): boolean {
-  return fs.statSync(path, { throwIfNoEntry: false }) !== undefined && !removeIfEmpty(path);
+  return fs.existsSync(path) && !removeIfEmpty(path);
 }
 
 /**
@@ -130,7 +130,8 @@ export async function* listFolder(
   }
 }
 
-function unlessMissing(error: unknown): undefined {
+/** For `catch`: what is not there is `undefined`. */
+export function unlessMissing(error: unknown): undefined {
   if (errnoOf(error) === "ENOENT") return undefined;
   throw error;
 }
