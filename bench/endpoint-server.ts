@@ -9,7 +9,8 @@ import { startServer } from "tracelogger/endpoint/node";
 const folder = mkdtempSync(join(process.env["TRACELOGGER_BENCH_DIR"] ?? process.cwd(), ".tracelogger-bench-"));
 const wanted = process.argv.slice(2);
 const store = fileStore(folder, { packed: wanted.includes("packed") });
-const server = await startServer({ store, sharePages: wanted.includes("pages") });
+const sharePages = wanted.includes("pages") || (wanted.includes("pages on demand") && "on-demand");
+const server = await startServer({ store, sharePages });
 console.log(server.url);
 const cpuUs = (): number => {
   const { user, system } = process.cpuUsage();

@@ -15,7 +15,7 @@ let count = 0;
 
 let singlePerCpuSecond: number | undefined;
 
-for (const wanted of [[], ["packed"], ["pages"], ["packed", "pages"]]) {
+for (const wanted of [[], ["packed"], ["pages"], ["packed", "pages on demand"]]) {
   const server = fork(new URL("endpoint-server.ts", import.meta.url), wanted, {
     stdio: ["ignore", "pipe", "inherit", "ipc"],
   });

@@ -14,6 +14,18 @@ export interface NewLine {
   readonly text: string;
 }
 
+/** How much of a pack is whole lines. */
+export interface Extent {
+  readonly lines: number;
+  readonly end: number;
+}
+
+/** A trace in a listing. */
+export interface ListedLine {
+  readonly name: string;
+  readonly modifiedMs: number;
+}
+
 /** Of the file this much is looked at in one go, unless a line is longer. */
 const WINDOW_BYTES = 1 << 20;
 const NEWLINE = 0x0a;
@@ -22,9 +34,9 @@ export class Pack {
   #index = new LineIndex();
   #inode = 0;
 
-  /** How many lines are known: what its index takes of the memory. */
-  get lines(): number {
-    return this.#index.lines;
+  /** What is known of the file: so many lines, which end there. Of what lies before that end, nothing changes any more. */
+  get extent(): Extent {
+    return { lines: this.#index.lines, end: this.#index.end };
   }
 
   /** Learn what is in the file by now. */
@@ -65,17 +77,6 @@ export class Pack {
     }
   }
 
-  /** The traces that are known, in the order in which they came. */
-  *entries(descriptor: number): Generator<{ readonly name: string; readonly modifiedMs: number }> {
-    let number = 0;
-    for (const { head } of linesIn(descriptor, 0, this.#index.end)) {
-      const name = fileNameOf(head);
-      // `created` is whole seconds: within one, the place among the lines says which came later.
-      const modifiedMs = createdMsOf(head) + (999 * number++) / this.#index.lines;
-      if (name !== undefined) yield { name, modifiedMs };
-    }
-  }
-
   /** The first one counts: a later one would have overwritten it. */
   #find(descriptor: number, name: string): Line | undefined {
     for (const line of this.#index.find(name)) {
@@ -83,6 +84,17 @@ export class Pack {
       if (fileNameOf(head.toString("utf8", 0, readFully(descriptor, head, line.start))) === name) return line;
     }
     return undefined;
+  }
+}
+
+/** The traces of a pack in the order in which they came. `modifiedMs` is `created`: a line does not say when it was written. */
+export function* tracesIn(descriptor: number, { lines, end }: Extent): Generator<ListedLine> {
+  let number = 0;
+  for (const { head } of linesIn(descriptor, 0, end)) {
+    const name = fileNameOf(head);
+    // `created` is whole seconds: within one, the place among the lines says which came later.
+    const modifiedMs = createdMsOf(head) + (999 * number++) / lines;
+    if (name !== undefined) yield { name, modifiedMs };
   }
 }
 

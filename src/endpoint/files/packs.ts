@@ -1,8 +1,9 @@
 /** The packs of a store, one a folder, each used under its folder's lock. */
 import * as fs from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import { PACK_NAME } from "./line.ts";
 import { FolderLocks } from "./locks.ts";
-import { type NewLine, Pack } from "./pack.ts";
+import { type ListedLine, type NewLine, Pack, tracesIn } from "./pack.ts";
 import { errnoOf, isTaken, unlessMissing } from "./single-file.ts";
 
 /** Where a trace lies: its folder, and what its file is or would be called. */
@@ -14,6 +15,7 @@ export interface Place {
 /** Indexes that are kept, least recently used ones dropped beyond it: some 100 MB at most. A dropped one is made again. */
 const MAX_PACKS = 256;
 const MAX_LINES = 4_000_000;
+const LISTED_AT_ONCE = 1_000;
 
 export class Packs {
   readonly #fsync: boolean;
@@ -62,9 +64,20 @@ export class Packs {
     return this.#reading(folder, (pack, descriptor) => pack.read(descriptor, name));
   }
 
-  /** In the order in which they came. `modifiedMs` is the trace's `created`: a line does not say when it was written. */
-  async list(folder: string): Promise<{ readonly name: string; readonly modifiedMs: number }[]> {
-    return (await this.#reading(folder, (pack, descriptor) => [...pack.entries(descriptor)])) ?? [];
+  async *list(folder: string): AsyncGenerator<ListedLine> {
+    const extent = await this.#reading(folder, (pack) => pack.extent);
+    if (extent === undefined) return;
+    // Without the lock, and in portions: a large pack takes seconds, in which others want to write.
+    const descriptor = fs.openSync(`${folder}/${PACK_NAME}`, "r");
+    try {
+      let count = 0;
+      for (const line of tracesIn(descriptor, extent)) {
+        yield line;
+        if (++count % LISTED_AT_ONCE === 0) await setImmediate();
+      }
+    } finally {
+      fs.closeSync(descriptor);
+    }
   }
 
   /**
@@ -100,10 +113,10 @@ export class Packs {
 
   #dropLeastUsed(): void {
     let lines = 0;
-    for (const pack of this.#packs.values()) lines += pack.lines;
+    for (const pack of this.#packs.values()) lines += pack.extent.lines;
     for (const [folder, pack] of this.#packs) {
       if (this.#packs.size === 1 || (this.#packs.size <= MAX_PACKS && lines <= MAX_LINES)) return;
-      lines -= pack.lines;
+      lines -= pack.extent.lines;
       this.#packs.delete(folder);
     }
   }
