@@ -1,4 +1,5 @@
--- Athena over the bucket as it is. Replace BUCKET; nothing is to be loaded, and no crawler: partitions are projected.
+-- Athena over the bucket as it is, files and packs (traces.ndjson) alike. Replace BUCKET; nothing is to be loaded, and no
+-- crawler: partitions are projected.
 -- `choices` and `usage` are text: `choices` comes as a list or as an object keyed by index, `usage` is open-ended.
 
 -- The layout of the contract, logs/<fingerprint>/<YYYYMMDD>/<id>.json. Every query must name a fingerprint,

@@ -22,7 +22,7 @@ export interface StoredTrace extends KeptTrace {
 
 /** What an endpoint is made of. */
 export interface EndpointOptions {
-  /** Where traces are kept: `fileStore(dir)`, or anything with the three methods of `Store`. */
+  /** Where traces are kept: `fileStore(dir)`, or anything with the methods of `Store`. */
   readonly store: Store;
   /** Which deployment to answer like. @default "proxy" */
   readonly mode?: EndpointMode;

@@ -27,7 +27,7 @@ export interface NewEntry {
 export interface StoreEntry {
   /** The whole key; ends in `/` for a folder. */
   readonly key: string;
-  /** When the entry was written, in Unix milliseconds; absent for folders. */
+  /** When the entry was written, in Unix milliseconds; of a trace in a pack, when it was created. Absent for folders. */
   readonly modifiedMs?: number;
 }
 

@@ -12,10 +12,11 @@ export const HEAD_BYTES = 1024;
 
 const ID_FIRST = /^\{"id":("(?:[^"\\]|\\.)*")/;
 
-/** What the file of this trace would be called; `undefined` where the id is not first, or too long for a name. */
+/** What the file of this trace would be called; `undefined` where the id is not first, or no name can be made of it alone. */
 export function fileNameOf(head: string): string | undefined {
   const literal = ID_FIRST.exec(head)?.[1];
-  if (literal === undefined) return undefined;
+  // Half a surrogate pair is another character once it is written. (What `JSON.stringify` made has none.)
+  if (literal === undefined || /\p{Surrogate}/u.test(literal)) return undefined;
   const segment = plainSegment(literal.includes("\\") ? unescaped(literal) : literal.slice(1, -1));
   return segment === undefined ? undefined : `${segment}.json`;
 }

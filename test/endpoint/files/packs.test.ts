@@ -272,6 +272,15 @@ test.each([
   expect(pack.split("\n").length - 1 + files.length).toBe(600 + before); // each in one place
 });
 
+test("an id that would be another one in the file is no line", async () => {
+  const folder = await temporaryFolder();
+  const entry = { key: keyOf("!ud800"), content: '{"id":"\ud800"}', contentType: "" };
+  for (const value of ["created", "taken"]) {
+    expect(await packed(folder).putMany([entry])).toEqual([{ status: "fulfilled", value }]);
+    expect(await packed(folder).read(entry.key)).toBe('{"id":"\ufffd"}'); // as UTF-8 has it
+  }
+});
+
 test("a key that is none fails alone", async () => {
   const store = packed(await temporaryFolder());
   const outcomes = await store.putMany(
