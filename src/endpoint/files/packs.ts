@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { PACK_NAME } from "./line.ts";
 import { FolderLocks } from "./locks.ts";
 import { type ListedLine, type NewLine, Pack, tracesIn } from "./pack.ts";
-import { errnoOf, isTaken, unlessMissing } from "./single-file.ts";
+import { errnoOf, isTaken, namesIfFew, unlessMissing } from "./single-file.ts";
 
 /** Where a trace lies: its folder, and what its file is or would be called. */
 export interface Place {
@@ -15,6 +15,7 @@ export interface Place {
 /** Indexes that are kept, least recently used ones dropped beyond it: some 100 MB at most. A dropped one is made again. */
 const MAX_PACKS = 256;
 const MAX_LINES = 4_000_000;
+const LOOKED_FOR_SINGLY = 20;
 const LISTED_AT_ONCE = 1_000;
 
 export class Packs {
@@ -34,10 +35,13 @@ export class Packs {
     return madeWhenNeeded(folder, () =>
       // Opened, and so made, before single files are looked for: see `withdrawIfPacked`.
       this.#with(folder, "a+", (pack, descriptor) => {
+        // A folder of packs has hardly any files: seeing that once costs less than looking for each of many.
+        const files = lines.length < LOOKED_FOR_SINGLY ? undefined : namesIfFew(folder, LOOKED_FOR_SINGLY);
+        const isFile = (name: string) => files?.has(name) !== false && isTaken(`${folder}/${name}`);
         const fresh = new Map<string, NewLine>();
         for (const line of lines) {
           const { name } = line;
-          if (!fresh.has(name) && !pack.has(descriptor, name) && !isTaken(`${folder}/${name}`)) fresh.set(name, line);
+          if (!fresh.has(name) && !pack.has(descriptor, name) && !isFile(name)) fresh.set(name, line);
         }
         const created = new Set(fresh.values());
         if (created.size > 0) pack.append(descriptor, [...created], { fsync: this.#fsync });

@@ -87,6 +87,21 @@ export function isTaken(path: string): boolean {
   return fs.existsSync(path) && !removeIfEmpty(path);
 }
 
+/** All names in a folder; `undefined` when there are more than these, which is found out at the price of a few. */
+export function namesIfFew(folder: string, limit: number): Set<string> | undefined {
+  const names = new Set<string>();
+  const listing = fs.opendirSync(folder);
+  try {
+    for (let entry = listing.readSync(); entry !== null; entry = listing.readSync()) {
+      if (names.size === limit) return undefined;
+      names.add(entry.name);
+    }
+    return names;
+  } finally {
+    listing.closeSync();
+  }
+}
+
 /**
  * A power cut can leave a name whose content never reached the disk. It must not hold the name for ever: nothing that
  * we publish is empty. Renamed before it is deleted, and looked at once more: another process may have done the same

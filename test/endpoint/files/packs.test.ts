@@ -272,6 +272,20 @@ test.each([
   expect(pack.split("\n").length - 1 + files.length).toBe(600 + before); // each in one place
 });
 
+test.each([5, 50])("a batch finds the %i files that were there before packing", async (count) => {
+  const folder = await temporaryFolder();
+  const entries = Array.from({ length: 60 }, (_, index) => ({
+    key: keyOf(`t${index}`),
+    content: lineOf(`t${index}`),
+    contentType: "",
+  }));
+  await folderStore(folder, {}).putMany(entries.slice(0, count));
+  const outcomes = await packed(folder).putMany(entries);
+  expect(outcomes).toEqual(
+    entries.map((_, index) => ({ status: "fulfilled", value: index < count ? "taken" : "created" })),
+  );
+});
+
 test("an id that would be another one in the file is no line", async () => {
   const folder = await temporaryFolder();
   const entry = { key: keyOf("!ud800"), content: '{"id":"\ud800"}', contentType: "" };
