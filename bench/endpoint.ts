@@ -11,8 +11,8 @@ import { median, traceOf } from "./support.ts";
 const rounds = Number(process.argv[2] ?? 5);
 const TRACES = 5_000;
 const IN_FLIGHT = 8;
-/** A batch round is 50 requests: it takes some until the server's code is compiled, which is CPU time, too. */
-const WARM_UP_ROUNDS = 4;
+/** Until the compiler has done its best, as in a server that has run for minutes: a round of batches is 50 requests only. */
+const WARM_UP_ROUNDS = { single: 4, batch: 12 };
 let count = 0;
 
 let singlePerCpuSecond: number | undefined;
@@ -57,7 +57,8 @@ for (const wanted of [[], ["packed"], ["pages"], ["packed", "pages on demand"]])
     return { perCpuSecond: TRACES / (((await ask("cpu")) - beforeUs) / 1e6), perSecond: TRACES / seconds };
   }
 
-  for (let round = 0; round < WARM_UP_ROUNDS; round++) for (const size of [1, 100]) await measure(size);
+  for (let round = 0; round < WARM_UP_ROUNDS.single; round++) await measure(1);
+  for (let round = 0; round < WARM_UP_ROUNDS.batch; round++) await measure(100);
   const single: { perCpuSecond: number; perSecond: number }[] = [];
   const batch: typeof single = [];
   for (let round = 0; round < rounds; round++) {

@@ -18,6 +18,8 @@ export const DEFAULT_TRACE_OBJECT = "chat.trace";
 /** 9999-12-31T23:59:59Z: the last second the deployed function takes for a date. Milliseconds lie far beyond it. */
 const MAX_CREATED_SECONDS = 253_402_300_799;
 
+const PLAIN = { roles: TRACE_ROLES, maxCreatedSeconds: MAX_CREATED_SECONDS };
+
 const role = z.enum(TRACE_ROLES);
 const anyObject = z.looseObject({});
 
@@ -78,7 +80,7 @@ export interface TraceDefaults {
  *   write instead.
  */
 export function parseTrace(input: unknown, defaults: TraceDefaults = {}): Trace {
-  const plain = safely(() => readPlain(input, TRACE_ROLES));
+  const plain = safely(() => readPlain(input, PLAIN));
   if (plain !== undefined && !(plain instanceof Error)) return withDefaults(plain, defaults);
   const result = safely(() => z.safeParse(traceInputSchema, input));
   if (result instanceof Error) throw unreadable(result);

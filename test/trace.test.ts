@@ -275,7 +275,7 @@ function nearlyTraces(): fc.Arbitrary<unknown> {
 
 function nearlyPlainTraces(): fc.Arbitrary<unknown> {
   return nearlyTraces().map((value) => {
-    const { created, choices, usage, other, ...plain } = Object(value);
+    const { choices, usage, other, ...plain } = Object(value);
     return { model: "m", ...plain };
   });
 }
