@@ -122,7 +122,7 @@ function onAbort(signal: AbortSignal, watch: BodyWatch): () => void {
   const weakly = new WeakRef(watch);
   const listener = () => weakly.deref()?.endSoon({ how: "failed", error: signal.reason });
   if (signal.aborted) listener();
-  signal.addEventListener("abort", listener);
+  else signal.addEventListener("abort", listener);
   return () => signal.removeEventListener("abort", listener);
 }
 
