@@ -1,4 +1,4 @@
-import { TraceLoggerError } from "../errors.ts";
+import { invalidOption } from "../errors.ts";
 import type { TraceSink } from "../sink.ts";
 import { parseObject } from "./call.ts";
 import { takeControl } from "./call-control.ts";
@@ -48,9 +48,7 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
   const resolved = resolveCaptureOptions(sink, options);
   const { fetch: given } = options;
   if (given !== undefined && typeof given !== "function") {
-    throw new TraceLoggerError(`Invalid option \`fetch\`: expected a function, got ${typeof given}.`, {
-      code: "invalid_option",
-    });
+    throw invalidOption(`Invalid option \`fetch\`: expected a function, got ${typeof given}.`);
   }
   if (given && tracesTo(given, sink)) return given;
   const base: Fetch = (...request) => (given ?? globalThis.fetch)(...request);

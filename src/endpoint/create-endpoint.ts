@@ -1,5 +1,5 @@
 /** The endpoint: one function from a Request to a Response, which runs wherever `fetch` does. */
-import { TraceLoggerError } from "../errors.ts";
+import { invalidOption, type TraceLoggerError } from "../errors.ts";
 import { tellBatch, tellFailure, tellSuccess } from "./answers.ts";
 import { type KeyCheck, keyCheck } from "./api-key.ts";
 import { answerItems, itemsOf, WRITES_AT_ONCE } from "./batch.ts";
@@ -189,11 +189,11 @@ function ignoringErrors(callback: () => void): void {
 
 function resolve(options: EndpointOptions): Settings {
   const { mode = "proxy", apiKeys = [], sharePages = true, layout = "contract" } = options;
-  if (!Object.hasOwn(MODES, mode)) throw invalidOption("mode", Object.keys(MODES).join(" or "));
-  if (![true, false, "on-demand"].includes(sharePages)) throw invalidOption("sharePages", 'true, false or "on-demand"');
-  if (!["contract", "partitioned"].includes(layout)) throw invalidOption("layout", "contract or partitioned");
+  if (!Object.hasOwn(MODES, mode)) throw badOption("mode", Object.keys(MODES).join(" or "));
+  if (![true, false, "on-demand"].includes(sharePages)) throw badOption("sharePages", 'true, false or "on-demand"');
+  if (!["contract", "partitioned"].includes(layout)) throw badOption("layout", "contract or partitioned");
   if (apiKeys.some((key) => typeof key !== "string" || key === ""))
-    throw invalidOption("apiKeys", "strings that are not empty");
+    throw badOption("apiKeys", "strings that are not empty");
   return {
     options,
     store: options.store,
@@ -212,10 +212,10 @@ function resolve(options: EndpointOptions): Settings {
 
 function limit(name: string, value: number | undefined, fallback: number): number {
   if (value === undefined) return fallback;
-  if (!Number.isInteger(value) || value < 1) throw invalidOption(name, "a whole number from 1");
+  if (!Number.isInteger(value) || value < 1) throw badOption(name, "a whole number from 1");
   return value;
 }
 
-function invalidOption(name: string, expected: string): TraceLoggerError {
-  return new TraceLoggerError(`createEndpoint: the option ${name} must be ${expected}.`, { code: "invalid_option" });
+function badOption(name: string, expected: string): TraceLoggerError {
+  return invalidOption(`createEndpoint: the option ${name} must be ${expected}.`);
 }

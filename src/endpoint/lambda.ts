@@ -1,6 +1,6 @@
 /** The endpoint as a Lambda function, behind a REST API (proxy or not), an HTTP API or a Function URL. */
 import { S3Client } from "@aws-sdk/client-s3";
-import { TraceLoggerError } from "../errors.ts";
+import { invalidOption, type TraceLoggerError } from "../errors.ts";
 import { createEndpoint, type Endpoint, type EndpointOptions } from "./create-endpoint.ts";
 import type { KeyLayout } from "./key.ts";
 import { type LambdaResult, readEvent } from "./lambda-events.ts";
@@ -126,5 +126,5 @@ function logError(error: unknown): void {
 }
 
 function invalid(name: string, expected: string): TraceLoggerError {
-  return new TraceLoggerError(`The environment variable ${name} must be ${expected}.`, { code: "invalid_option" });
+  return invalidOption(`The environment variable ${name} must be ${expected}.`);
 }

@@ -3,7 +3,7 @@
  * S3's presigned URLs: those made on Lambda die with the role's session, within hours, whatever lifetime was asked for,
  * and S3 would serve the page without our headers.
  */
-import { TraceLoggerError } from "../errors.ts";
+import { invalidOption, type TraceLoggerError } from "../errors.ts";
 
 /** How links are signed. */
 export interface ShareLinkOptions {
@@ -64,6 +64,5 @@ function fromHex(text: string): Uint8Array<ArrayBuffer> {
 }
 
 function invalid(name: string, expected: string): TraceLoggerError {
-  const message = `createEndpoint: the option shareLinks.${name} must be ${expected}.`;
-  return new TraceLoggerError(message, { code: "invalid_option" });
+  return invalidOption(`createEndpoint: the option shareLinks.${name} must be ${expected}.`);
 }

@@ -53,16 +53,13 @@ const ask = { model: "gpt-test", input: "Say hello." } as const;
 type Event = { readonly type: string; readonly [field: string]: unknown };
 const sse = (...events: Event[]) =>
   raw(events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join(""));
-const itemDone = (index: number, value: object): Event => ({
-  type: "response.output_item.done",
+const itemEvent = (step: "added" | "done") => (index: number, value: object) => ({
+  type: `response.output_item.${step}`,
   output_index: index,
   item: value,
 });
-const item = (index: number, value: object): Event => ({
-  type: "response.output_item.added",
-  output_index: index,
-  item: value,
-});
+const item = itemEvent("added");
+const itemDone = itemEvent("done");
 const piece = (kind: string, delta: string, more = {}): Event => ({
   type: `response.${kind}.delta`,
   output_index: 0,
@@ -179,6 +176,18 @@ describe("a response", () => {
     expect((await trace(sink)).said.at(-1)).toEqual({ call });
   });
 });
+
+/** What is stored of a stream that ends in an error for its reader. */
+async function saidUntilFailure(...events: Event[]) {
+  server.script(sse(...events));
+  const { client, sink } = traced();
+  await client.responses
+    .create({ ...ask, stream: true })
+    .then(drain)
+    .catch(() => {});
+  const { said } = await trace(sink);
+  return said;
+}
 
 describe("a streamed response", () => {
   test("is its last snapshot", async () => {
@@ -331,13 +340,7 @@ describe("a streamed response", () => {
     ],
     ["error", { type: "error", code: "server_error", message: "Oh no.", param: null }],
   ])("that tells of its own failure (%s)", async (_, event) => {
-    server.script(sse(created, item(0, message("")), piece("output_text", "I was"), event));
-    const { client, sink } = traced();
-    await client.responses
-      .create({ ...ask, stream: true })
-      .then(drain)
-      .catch(() => {});
-    const { said } = await trace(sink);
+    const said = await saidUntilFailure(created, item(0, message("")), piece("output_text", "I was"), event);
     expect(said.slice(1)).toMatchObject([
       { message: message("I was") },
       { call: { ended: "failed", error: { code: "server_error", message: "Oh no." } } },
@@ -346,13 +349,7 @@ describe("a streamed response", () => {
 
   test("that tells an error before its end is no longer in progress", async () => {
     const begun = { type: "response.created", response: response([], { status: "in_progress" }) };
-    server.script(sse(begun, { type: "error", code: "busy", message: "Oh no.", param: null }));
-    const { client, sink } = traced();
-    await client.responses
-      .create({ ...ask, stream: true })
-      .then(drain)
-      .catch(() => {});
-    const { said } = await trace(sink);
+    const said = await saidUntilFailure(begun, { type: "error", code: "busy", message: "Oh no.", param: null });
     expect(said.at(-1)?.call).not.toHaveProperty("status");
   });
 

@@ -6,8 +6,6 @@ import type { NewLine } from "./pack.ts";
 import { Packs, type Place } from "./packs.ts";
 import { createFile, listFolder, readFileIfThere } from "./single-file.ts";
 
-type Outcome = "created" | "taken";
-
 /** A store that takes many entries at once. */
 export type FolderStore = Store & Required<Pick<Store, "putMany">>;
 
@@ -15,50 +13,33 @@ export type FolderStore = Store & Required<Pick<Store, "putMany">>;
 export function folderStore(dir: string, { fsync = false, packed = false }: FileStoreOptions): FolderStore {
   const packs = new Packs(dir, { fsync });
 
-  /** Each as a file of its own, but for those whose name turns out to be in a pack. */
-  function putFiles(entries: readonly NewEntry[]): Map<NewEntry, Promise<Outcome>> {
-    const files = entries.map((entry) => ({ entry, making: makeFile(entry) }));
-    const allMade = Promise.allSettled(files.map(({ making }) => making));
-    const known = new Map<string, boolean>();
-    const hasPack = (folder: string) => {
-      const has = known.get(folder) ?? packs.has(folder);
-      known.set(folder, has);
-      return has;
-    };
-    const settle = async ({ key }: NewEntry, making: Promise<Outcome>) => {
-      const outcome = await making;
-      // Looked at when all are made, once a folder: a pack that is begun later than this look sees the files.
-      await allMade;
-      const place = placeOf(dir, key);
-      const mayBeInPack = outcome === "created" && mayBePacked(key) && hasPack(place.folder);
-      return mayBeInPack && (await packs.withdrawIfPacked(place)) ? "taken" : outcome;
-    };
-    return new Map(files.map(({ entry, making }) => [entry, settle(entry, making)]));
+  async function putFile({ key, content }: NewEntry): Promise<"created" | "taken"> {
+    const place = placeOf(dir, key);
+    const outcome = await createFile({ path: `${place.folder}/${place.name}`, content, fsync });
+    // Looked at afterwards: a pack that is begun later than this look sees the file.
+    const isInPack = outcome === "created" && mayBePacked(key) && (await packs.withdrawIfPacked(place));
+    return isInPack ? "taken" : outcome;
   }
 
-  async function makeFile({ key, content }: NewEntry): Promise<Outcome> {
-    const { folder, name } = placeOf(dir, key);
-    return createFile({ path: `${folder}/${name}`, content, fsync });
-  }
-
-  async function putMany(entries: readonly NewEntry[]): Promise<PromiseSettledResult<Outcome>[]> {
-    const inPacks = new Map<NewEntry, Promise<Outcome>>();
+  async function putMany(entries: readonly NewEntry[]): Promise<PromiseSettledResult<"created" | "taken">[]> {
+    const puts = new Map<NewEntry, Promise<"created" | "taken">>();
     for (const [folder, lines] of packed ? packable(dir, entries) : []) {
       const putting = packs.put(folder, [...lines.values()]);
       for (const [entry, line] of lines) {
-        inPacks.set(
+        puts.set(
           entry,
           putting.then((created) => (created.has(line) ? "created" : "taken")),
         );
       }
     }
-    const files = putFiles(entries.filter((entry) => !inPacks.has(entry)));
-    return Promise.allSettled(entries.map((entry) => inPacks.get(entry) ?? files.get(entry) ?? makeFile(entry)));
+    return Promise.allSettled(entries.map((entry) => puts.get(entry) ?? putFile(entry)));
   }
 
   return {
     async put(key, content, contentType) {
-      const [outcome] = await putMany([{ key, content, contentType }]);
+      const entry = { key, content, contentType };
+      if (!packed) return putFile(entry);
+      const [outcome] = await putMany([entry]);
       if (outcome?.status === "fulfilled") return outcome.value;
       throw outcome?.reason;
     },
@@ -90,7 +71,7 @@ function packable(dir: string, entries: readonly NewEntry[]): Map<string, Map<Ne
   const folders = new Map<string, Map<NewEntry, NewLine>>();
   for (const entry of entries) {
     if (!mayBePacked(entry.key) || !isLegal(entry.key)) continue;
-    const { folder, name } = placeOf(dir, entry.key);
+    const { folder, name } = placeAt(`${dir}/${entry.key}`);
     // A line says by its id what its name is. What does not, or is several lines, stays a file.
     if (fileNameOf(entry.content) !== name || entry.content.includes("\n")) continue;
     const lines = folders.get(folder) ?? new Map();
@@ -105,7 +86,10 @@ function mayBePacked(key: string): boolean {
 }
 
 function placeOf(dir: string, key: string): Place {
-  const path = `${dir}/${contained(key)}`;
+  return placeAt(`${dir}/${contained(key)}`);
+}
+
+function placeAt(path: string): Place {
   const slash = path.lastIndexOf("/");
   return { folder: path.slice(0, slash), name: path.slice(slash + 1) };
 }

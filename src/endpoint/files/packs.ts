@@ -30,11 +30,6 @@ export class Packs {
     this.#locks = new FolderLocks(root);
   }
 
-  /** Is there a pack in the folder? */
-  has(folder: string): boolean {
-    return hasPack(folder);
-  }
-
   /** Those lines that were new, all appended in one write, which fails or succeeds as a whole. */
   async put(folder: string, lines: readonly NewLine[]): Promise<Set<NewLine>> {
     return madeWhenNeeded(folder, () =>
