@@ -43,7 +43,7 @@ export class FolderLocks {
     const path = `${folder}/${LOCK_NAME}`;
     const giveUpAt = performance.now() + MAX_WAIT_MS;
     while (!this.#take(path)) {
-      if (breakIfStale(path)) continue;
+      if (this.#breakIfStale(path)) continue;
       if (performance.now() > giveUpAt) throw new StoreError("StorageError: The folder is in use; try again");
       await setTimeout(1 + 4 * Math.random());
     }
@@ -66,6 +66,24 @@ export class FolderLocks {
     return this.#take(path);
   }
 
+  /** Did anything change, so that it is worth trying again at once? */
+  #breakIfStale(path: string): boolean {
+    if (!isStale(path)) return false;
+    // One breaks at a time, and looks again: a lock that someone has broken and taken in between must not be broken. It
+    // is named as a lock is, so that one who dies while breaking holds up nobody.
+    const breaker = `${path}.break`;
+    if (!this.#take(breaker)) {
+      if (isStale(breaker)) fs.rmSync(breaker, { force: true });
+      return false;
+    }
+    try {
+      if (isStale(path)) fs.rmSync(path, { force: true });
+    } finally {
+      fs.rmSync(breaker, { force: true });
+    }
+    return true;
+  }
+
   #release(path: string): void {
     if (nameIn(path) !== this.#ownName)
       throw new StoreError("StorageError: The folder was taken over by another process; try again");
@@ -81,26 +99,6 @@ export class FolderLocks {
     }
     fs.writeFileSync(this.#ownFile, this.#ownName);
   }
-}
-
-/** Did anything change, so that it is worth trying again at once? */
-function breakIfStale(path: string): boolean {
-  if (!isStale(path)) return false;
-  // One breaks at a time, and looks again: a lock that someone has broken and taken in between must not be broken.
-  const breaker = `${path}.break`;
-  try {
-    fs.closeSync(fs.openSync(breaker, "wx"));
-  } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw error;
-    if (ageMs(breaker) > MAX_AGE_MS) fs.rmSync(breaker, { force: true });
-    return false;
-  }
-  try {
-    if (isStale(path)) fs.rmSync(path, { force: true });
-  } finally {
-    fs.rmSync(breaker, { force: true });
-  }
-  return true;
 }
 
 function isStale(path: string): boolean {

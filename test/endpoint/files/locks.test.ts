@@ -45,6 +45,24 @@ test("the lock of a process that is dead is broken at once", async () => {
   expect(existsSync(lock)).toBe(false);
 });
 
+test("one who dies while it breaks a dead process's lock holds up nobody", async () => {
+  const { folder, locks, lock } = await lockedFolder(JSON.stringify({ ...deadOwner(), token: "x" }));
+  writeFileSync(`${lock}.break`, JSON.stringify({ ...deadOwner(), token: "y" }));
+  expect(await locks.locked(folder, () => "done")).toBe("done");
+  expect([existsSync(lock), existsSync(`${lock}.break`)]).toEqual([false, false]);
+});
+
+test("one who lives and is breaking a lock is waited for", async () => {
+  const { folder, locks, lock } = await lockedFolder(JSON.stringify({ ...deadOwner(), token: "x" }));
+  writeFileSync(`${lock}.break`, JSON.stringify({ ...systemProcesses.self(), token: "another" }));
+  const work = vi.fn(() => "done");
+  const waiting = locks.locked(folder, work);
+  for (let turn = 0; turn < 20; turn++) await setImmediate();
+  expect(work).not.toHaveBeenCalled();
+  rmSync(`${lock}.break`);
+  expect(await waiting).toBe("done");
+});
+
 test("the lock of a process that lives is waited for", async () => {
   const { folder, locks, lock } = await lockedFolder(JSON.stringify({ ...systemProcesses.self(), token: "another" }));
   const work = vi.fn(() => "done");
