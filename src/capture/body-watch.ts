@@ -1,7 +1,7 @@
 /** Everything that is read of one body, by whichever way. */
 import { inTask } from "../sink.ts";
-import type { Bytes } from "./bytes.ts";
-import { type BodyEnding, type ObserveOptions, type Recording, startRecording } from "./recording.ts";
+import { type Bytes, decode, isBytes } from "./bytes.ts";
+import { type BodyEnding, type ObserveOptions, type Recording, recordWhole, startRecording } from "./recording.ts";
 
 type Reader = ReadableStreamDefaultReader<Bytes>;
 type Iterator = ReadableStreamAsyncIterator<Bytes>;
@@ -13,30 +13,41 @@ export type WatchOptions = ObserveOptions & {
 };
 
 export class BodyWatch {
-  readonly #record: Recording;
-  readonly #signal: AbortSignal | undefined;
+  readonly #options: WatchOptions;
+  #record: Recording | undefined;
   #hasReader = false;
   #hasEnded = false;
   #stopListening: (() => void) | undefined;
   #readsUnderWay = 0;
   #endingSoon: BodyEnding | undefined;
 
-  constructor({ signal, maxBytes, onEnd }: WatchOptions) {
-    this.#signal = signal;
-    this.#record = startRecording({ maxBytes, onEnd });
-    if (signal) listenSoon(this);
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    if (options.signal) listenSoon(this);
   }
 
   /** To the caller's signal, where no reader would hear of an abort. Most bodies have one soon, which spares them this. */
   listen(): void {
-    if (!this.#signal || this.#hasReader || this.#hasEnded || this.#stopListening) return;
-    this.#stopListening = onAbort(this.#signal, this);
+    const { signal } = this.#options;
+    if (!signal || this.#hasReader || this.#hasEnded || this.#stopListening) return;
+    this.#stopListening = onAbort(signal, this);
   }
 
   end(ending: BodyEnding): void {
+    if (this.#stopsHere()) this.#recording().end(ending);
+  }
+
+  /** Only the first end counts. */
+  #stopsHere(): boolean {
+    if (this.#hasEnded) return false;
     this.#hasEnded = true;
     this.#stopListening?.();
-    this.#record.end(ending);
+    return true;
+  }
+
+  #recording(): Recording {
+    this.#record ??= startRecording(this.#options);
+    return this.#record;
   }
 
   /** As soon as what is being read has come. */
@@ -74,6 +85,28 @@ export class BodyWatch {
     return reader;
   }
 
+  /** All that there is to read as text, as a response reads it for `text()`. Nobody else reads it: its chunks need no copies. */
+  async text(reader: Reader): Promise<string> {
+    this.#hasReader = true;
+    this.#stopListening?.(); // its reader hears of an abort, and only then knows all that came
+    const chunks: Bytes[] = [];
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        if (!isBytes(value)) throw new TypeError("Received non-Uint8Array chunk"); // Node's words
+        chunks.push(value);
+      }
+    } catch (error) {
+      for (const chunk of chunks) this.#recording().add(chunk);
+      this.end({ how: "failed", error });
+      throw error;
+    }
+    const text = decode(chunks);
+    if (this.#stopsHere()) recordWhole(chunks, text, this.#options);
+    return text;
+  }
+
   /** The same iterator, watched. */
   iterator(iterator: Iterator, options: ReadableStreamIteratorOptions | undefined): Iterator {
     const { next, return: leave } = iterator;
@@ -96,7 +129,7 @@ export class BodyWatch {
   #seen(fail: (error: unknown) => void) {
     const take = <Result extends Read>(result: Result): Result => {
       if (result.done) this.end({ how: "complete" });
-      else this.#record.add(result.value);
+      else this.#recording().add(result.value);
       this.#settle();
       return result;
     };

@@ -16,3 +16,16 @@ export function concat(pieces: readonly Bytes[]): Bytes {
 export function sizeOf(pieces: readonly Bytes[]): number {
   return pieces.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
 }
+
+/** By its tag: in a realm of its own (Jest's) a class has its own name for itself. */
+export function isBytes(value: unknown): value is Bytes {
+  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]";
+}
+
+const decoder = new TextDecoder();
+
+/** UTF-8, without the byte order mark. */
+export function decode(pieces: readonly Bytes[]): string {
+  // At once: decoding piece by piece is slower than putting the pieces together.
+  return pieces.length === 0 ? "" : decoder.decode(concat(pieces));
+}

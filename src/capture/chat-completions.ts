@@ -7,11 +7,13 @@ import { addAsides } from "./asides.ts";
 import { type CapturedCall, isEventStream, keptText, missing, parseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
 import { mergeDelta, type Pieces } from "./merge.ts";
+import { whenThere } from "./once.ts";
 
-export async function chatCompletionToTrace(call: CapturedCall): Promise<TraceInput> {
+export function chatCompletionToTrace(call: CapturedCall): TraceInput | Promise<TraceInput> {
   const request = parseObject(call.requestText);
-  await describeMedia(request?.["messages"]);
-  return choicesToTrace(call, { request, asked: requestMessages(request) });
+  return whenThere(describeMedia(request?.["messages"]), () =>
+    choicesToTrace(call, { request, asked: requestMessages(request) }),
+  );
 }
 
 /** The answer is a list of choices; what was asked has been read. */

@@ -5,11 +5,13 @@ import { toTraceMessage } from "../transcript.ts";
 import { type CapturedCall, parseObject } from "./call.ts";
 import { choicesToTrace, requestMessages } from "./chat-completions.ts";
 import { describeMedia } from "./media.ts";
+import { whenThere } from "./once.ts";
 
-export async function completionToTrace(call: CapturedCall): Promise<TraceInput> {
+export function completionToTrace(call: CapturedCall): TraceInput | Promise<TraceInput> {
   const request = parseObject(call.requestText);
-  await describeMedia(request?.["messages"]);
-  return choicesToTrace(call, { request, asked: [...promptMessages(request), ...requestMessages(request)] });
+  return whenThere(describeMedia(request?.["messages"]), () =>
+    choicesToTrace(call, { request, asked: [...promptMessages(request), ...requestMessages(request)] }),
+  );
 }
 
 /** One message for each prompt, with the `suffix` that the answer goes before; token numbers stay what they are. */

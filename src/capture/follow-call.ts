@@ -5,7 +5,7 @@ import type { CallEnding } from "../transcript.ts";
 import { type CapturedCall, rawTrace } from "./call.ts";
 import type { CallControl } from "./call-control.ts";
 import { logMarked } from "./mark-trace.ts";
-import { loading, once, whenThere } from "./once.ts";
+import { loading, once, orElse, whenThere } from "./once.ts";
 import type { ResolvedCaptureOptions } from "./options.ts";
 import { type BodyEnding, type ObservedBody, unseen } from "./recording.ts";
 import type { Api, MadeCall } from "./request.ts";
@@ -20,7 +20,7 @@ export interface FollowedCall {
 
 type FollowSettings = ResolvedCaptureOptions & { readonly sink: TraceSink; readonly control: CallControl };
 
-type ToTrace = (call: CapturedCall) => Promise<TraceInput>;
+type ToTrace = (call: CapturedCall) => TraceInput | Promise<TraceInput>;
 
 const READERS: Readonly<Record<Api, () => ToTrace | Promise<ToTrace>>> = {
   "chat/completions": once(async () => (await import("./chat-completions.ts")).chatCompletionToTrace),
@@ -33,22 +33,14 @@ export function followCall(request: MadeCall, settings: FollowSettings): Followe
   // While the call is under way, and not when its process may be about to end.
   const reader = loading(READERS[request.api]());
   const finish = ({ text, droppedBytes, tailText, ending }: ObservedBody, status?: number) =>
-    logMarked(sink, control, async () => {
-      const { requestText } = request;
-      const call = {
-        requestText: requestText instanceof Promise ? await requestText : requestText,
-        responseText: text,
-        status,
-        tailText,
-        droppedBytes,
-        ending: toCallEnding(ending, request.signal),
-      };
-      try {
-        return await whenThere(reader, (toTrace) => toTrace(call));
-      } catch {
-        return rawTrace(call);
-      }
-    });
+    logMarked(sink, control, () =>
+      whenThere(request.requestText, (requestText) => {
+        const callEnding = toCallEnding(ending, request.signal);
+        const call = { requestText, responseText: text, status, tailText, droppedBytes, ending: callEnding };
+        const read = () => whenThere(reader, (toTrace) => toTrace(call));
+        return orElse(read, () => rawTrace(call));
+      }),
+    );
   return {
     respond(response) {
       const { status } = response;

@@ -2,25 +2,26 @@
 import { defer, type TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import type { CallControl } from "./call-control.ts";
+import { orElse, whenThere } from "./once.ts";
 
 const MAX_KNOWN_IDS = 1_000;
 /** How often an id was used lately. A sink's own: two sinks may be told of the same call. */
 const usedIds = new WeakMap<TraceSink, Map<string, number>>();
 
 /** Build the trace of a call off the caller's path and hand it to the sink. The host is sacred: this never throws into it. */
-export function logMarked(sink: TraceSink, control: CallControl, build: () => Promise<TraceInput>): void {
-  const deliver = async () => {
-    const trace = markTrace(await build(), control, sink);
-    // Not awaited: a receipt may take as long as the endpoint does.
+export function logMarked(sink: TraceSink, control: CallControl, build: () => TraceInput | Promise<TraceInput>): void {
+  const deliver = (trace: TraceInput) => {
     const options = { sampleKey: control.sampleKey, truncate: true };
-    void Promise.resolve(sink.logTrace(trace, options)).catch(() => {});
+    const receipt = sink.logTrace(markTrace(trace, control, sink), options);
+    // Not awaited: a receipt may take as long as the endpoint does.
+    if (receipt !== undefined) void Promise.resolve(receipt).catch(() => {});
   };
-  try {
-    defer(sink, () => deliver().catch(() => {}));
-  } catch {
-    // There is nobody to tell: sinks report their own troubles.
-  }
+  // There is nobody to tell: sinks report their own troubles.
+  const work = () => orElse(() => whenThere(build(), deliver), nothing);
+  orElse(() => defer(sink, work), nothing);
 }
+
+const nothing = () => {};
 
 /**
  * The trace with its id and fingerprint. One call of a framework may be many of the model (steps, an agent, a batch):

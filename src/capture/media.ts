@@ -16,10 +16,18 @@ const TEXT_FIELD = /^(?:text|content|arguments|reasoning|refusal|input|output|co
 /** Where the Responses API puts the base64 of what was drawn. */
 const DRAWING = "image_generation_call";
 
-/** Replace base64 media anywhere in the value, in place, by a text like `[image/png, 12345 bytes, sha256 9f86…]`. */
-export async function describeMedia(value: unknown): Promise<void> {
+/**
+ * Replace base64 media anywhere in the value, in place, by a text like `[image/png, 12345 bytes, sha256 9f86…]`.
+ *
+ * @returns undefined when there is none, as in most calls: nothing to wait for.
+ */
+export function describeMedia(value: unknown): Promise<void> | undefined {
   const found: Media[] = [];
   findMedia(value, "", found);
+  return found.length > 0 ? replaceMedia(found) : undefined;
+}
+
+async function replaceMedia(found: readonly Media[]): Promise<void> {
   for (const { type, base64, replace } of found) {
     const bytes = decodeBase64(base64);
     if (bytes) replace(`[${type}, ${bytes.byteLength} bytes${await hash(bytes)}]`);

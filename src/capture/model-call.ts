@@ -5,6 +5,7 @@ import { type CallEnding, choiceMessages, toCallMessage, toTraceMessage } from "
 import type { CallControl } from "./call-control.ts";
 import { logMarked } from "./mark-trace.ts";
 import { describeMedia } from "./media.ts";
+import { whenThere } from "./once.ts";
 
 /** An OpenAI-style message, open-ended. */
 export type ChatMessage = { readonly role: string; readonly [field: string]: unknown };
@@ -25,20 +26,21 @@ export interface ModelCall {
 
 /** Hand the trace of a call to the sink. Never throws into the call. */
 export function logCall(sink: TraceSink, control: CallControl, build: () => ModelCall): void {
-  logMarked(sink, control, async () => toTrace(build()));
+  logMarked(sink, control, () => toTrace(build()));
 }
 
-async function toTrace({ model, messages, choices, usage, ending }: ModelCall): Promise<TraceInput> {
+function toTrace({ model, messages, choices, usage, ending }: ModelCall): TraceInput | Promise<TraceInput> {
   const said = { messages: toPlainData(messages), choices: toPlainData(choices) };
-  await describeMedia(said);
-  const stored = [...said.messages.map((message) => toTraceMessage(message)), ...choiceMessages(said.choices)];
-  return {
-    model,
-    // The contract wants something to be said: an empty call says how it ended.
-    messages: ending || stored.length === 0 ? [...stored, toCallMessage(ending ?? { ended: "complete" })] : stored,
-    ...(choices.length > 0 && { choices: said.choices }),
-    ...(usage && { usage: { ...usage } }),
-  };
+  return whenThere(describeMedia(said), () => {
+    const stored = [...said.messages.map((message) => toTraceMessage(message)), ...choiceMessages(said.choices)];
+    return {
+      model,
+      // The contract wants something to be said: an empty call says how it ended.
+      messages: ending || stored.length === 0 ? [...stored, toCallMessage(ending ?? { ended: "complete" })] : stored,
+      ...(choices.length > 0 && { choices: said.choices }),
+      ...(usage && { usage: { ...usage } }),
+    };
+  });
 }
 
 /** A copy that is ours to change, with bytes as base64: how media is recognised, and then replaced by its hash. */

@@ -22,13 +22,28 @@ export function once<Loaded extends object>(load: () => Promise<Loaded>): () => 
 /** What is made of something: at once when it is there, else as soon as it is. */
 export function whenThere<Value, Made>(
   value: Value | Promise<Value>,
-  make: (value: Value) => Made,
+  make: (value: Value) => Made | Promise<Made>,
 ): Made | Promise<Made> {
-  return value instanceof Promise ? value.then(make) : make(value);
+  return isPromise(value) ? value.then(make) : make(value);
+}
+
+/** What is made, or this instead when making it fails, now or later. */
+export function orElse<Made>(make: () => Made | Promise<Made>, instead: () => Made): Made | Promise<Made> {
+  try {
+    const made = make();
+    return isPromise(made) ? made.catch(instead) : made;
+  } catch {
+    return instead();
+  }
+}
+
+/** By its shape: `fetch` and its like may be of another realm (Jest), whose promises are no instances of ours. */
+export function isPromise<Value>(value: Value | Promise<Value>): value is Promise<Value> {
+  return typeof value === "object" && value !== null && "then" in value;
 }
 
 /** Whoever needs what is being loaded will hear of it when that fails: until then it is no unhandled rejection. */
 export function loading<Value>(value: Value | Promise<Value>): Value | Promise<Value> {
-  if (value instanceof Promise) value.catch(() => {});
+  if (isPromise(value)) value.catch(() => {});
   return value;
 }

@@ -1,6 +1,6 @@
 /** What is kept of a body that passes by: how it begins and how it ends. */
 import { BLOCK_BYTES, giveBack, takeBlock } from "./blocks.ts";
-import { type Bytes, concat, sizeOf } from "./bytes.ts";
+import { type Bytes, concat, decode, sizeOf } from "./bytes.ts";
 import { isEventStream } from "./call.ts";
 
 /** How a body ended: read to its end, given up by its reader, or broken. */
@@ -73,22 +73,27 @@ export function startRecording({ maxBytes, onEnd }: ObserveOptions): Recording {
   };
 }
 
+/** A body that was read to its end, all of it at once, by somebody who knows its text. */
+export function recordWhole(chunks: readonly Bytes[], text: string, options: ObserveOptions): void {
+  const ending: BodyEnding = { how: "complete" };
+  if (sizeOf(chunks) <= (options.maxBytes ?? PART_BYTES)) {
+    options.onEnd({ text, droppedBytes: 0, tailText: "", ending });
+    return;
+  }
+  const recording = startRecording(options);
+  for (const chunk of chunks) recording.add(chunk);
+  recording.end(ending);
+}
+
 type Kept = Omit<ObservedBody, "ending">;
 
 const whole = (pieces: readonly Bytes[]): Kept => ({ text: decode(pieces), droppedBytes: 0, tailText: "" });
-
-const decoder = new TextDecoder();
-
-function decode(pieces: readonly Bytes[]): string {
-  // At once: decoding piece by piece is slower than putting the pieces together.
-  return pieces.length === 0 ? "" : decoder.decode(concat(pieces));
-}
 
 let condense: typeof import("./condense.ts").condense | undefined;
 
 /** A body of many parts: its head and its tail. */
 function keepLong([first = NOTHING]: readonly Bytes[], limit: number | undefined) {
-  const isStream = isEventStream(decoder.decode(first.subarray(0, 100)));
+  const isStream = isEventStream(decode([first.subarray(0, 100)]));
   const maxBytes = limit ?? maxBytesOf(isStream);
   const maxTailBytes = Math.floor(maxBytes / 2);
   const head = keepFirst(maxBytes - maxTailBytes);

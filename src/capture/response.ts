@@ -2,7 +2,7 @@
 import type { WatchOptions } from "./body-watch.ts";
 import { isNodeStream, watchNodeStream } from "./node-stream.ts";
 import { unseen } from "./recording.ts";
-import { relayWatched, watchStream } from "./watched-stream.ts";
+import { readText, relayWatched, watchStream } from "./watched-stream.ts";
 
 /**
  * The same response with its body watched. A body that cannot be watched (none, or not a stream we know) ends at once,
@@ -13,7 +13,10 @@ export function watchResponse(response: Response, options: WatchOptions): Respon
   try {
     if (body instanceof ReadableStream) {
       const isWatched = readsInTheOpen(response) && watchStream(body, options);
-      return isWatched ? response : withBody(response, relayWatched(body, options));
+      if (!isWatched) return withBody(response, relayWatched(body, options));
+      if (Object.getPrototypeOf(response) === Response.prototype)
+        Object.setPrototypeOf(response, WatchedResponse.prototype);
+      return response;
     }
     // node-fetch gives a stream where there can be no body; clients do not read that one.
     if (isNodeStream(body) && ![204, 205, 304].includes(response.status)) {
@@ -25,6 +28,25 @@ export function watchResponse(response: Response, options: WatchOptions): Respon
   }
   options.onEnd(unseen({ how: "complete" }));
   return response;
+}
+
+/** The ways most bodies are read: what is read by them needs no watching, which costs more than the reading does. */
+class WatchedResponse extends Response {
+  override text(): Promise<string> {
+    return readWhole(this) ?? super.text();
+  }
+
+  override json(): Promise<unknown> {
+    return readWhole(this)?.then((text) => JSON.parse(text)) ?? super.json();
+  }
+}
+
+// Whoever asks a response for its class is told the one it was made by.
+Object.defineProperty(WatchedResponse.prototype, "constructor", { value: Response });
+
+/** Undefined where the class itself knows what to say, of a body that is read already. */
+function readWhole({ body, bodyUsed }: Response): Promise<string> | undefined {
+  return body && !bodyUsed && !body.locked ? readText(body) : undefined;
 }
 
 const inTheOpen = new WeakMap<typeof Response, boolean>();

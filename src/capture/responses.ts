@@ -9,20 +9,22 @@ import { type Answer, readEvents, toTrace } from "./answer.ts";
 import { addAsides } from "./asides.ts";
 import { type CapturedCall, isEventStream, keptText, parseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
+import { whenThere } from "./once.ts";
 import { collectResponse } from "./response-events.ts";
 
 interface Reply extends Answer {
   readonly output: unknown;
 }
 
-export async function responseToTrace(call: CapturedCall): Promise<TraceInput> {
+export function responseToTrace(call: CapturedCall): TraceInput | Promise<TraceInput> {
   const request = parseObject(call.requestText);
   const answer = isEventStream(call.responseText) ? readStream(call) : readJson(keptText(call).trim());
   const { input } = request ?? {};
   const { output } = answer;
-  await describeMedia({ input, output });
-  const answered = Array.isArray(output) ? output.map((item) => itemMessage(item, "assistant")) : [];
-  return toTrace(call, { request, asked: requestMessages(request), answered }, answer);
+  return whenThere(describeMedia({ input, output }), () => {
+    const answered = Array.isArray(output) ? output.map((item) => itemMessage(item, "assistant")) : [];
+    return toTrace(call, { request, asked: requestMessages(request), answered }, answer);
+  });
 }
 
 /** What a call goes on from: said elsewhere, and only named here. */

@@ -3,7 +3,7 @@ import type { TraceSink } from "../sink.ts";
 import { parseObject } from "./call.ts";
 import { takeControl } from "./call-control.ts";
 import type { UsageCall } from "./include-usage.ts";
-import { loading, once, whenThere } from "./once.ts";
+import { isPromise, loading, once, whenThere } from "./once.ts";
 import { type CaptureOptions, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
 import { type Api, describeRequest, type MadeCall, snapshotBody } from "./request.ts";
 
@@ -65,7 +65,7 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
     const follow = ({ followCall }: Capture) => followCall(call, { ...resolved, sink, control });
     const followed = loading(whenThere(loadCapture(), follow));
     const respond = (response: Response) =>
-      followed instanceof Promise
+      isPromise(followed)
         ? followed.then(
             (call) => call.respond(response),
             () => response,

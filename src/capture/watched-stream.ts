@@ -13,6 +13,9 @@ interface Watched {
   relay?: ByteStream;
 }
 
+/** The class's own: it does not look whether a stream is watched. */
+const { getReader } = ReadableStream.prototype;
+
 const watched = new WeakMap<ByteStream, Watched>();
 
 /**
@@ -27,6 +30,12 @@ export function watchStream(stream: ByteStream, options: WatchOptions): boolean 
   // One step for all the methods together, which shows less than fields of the stream's own would.
   Object.setPrototypeOf(stream, WatchedStream.prototype);
   return true;
+}
+
+/** All of a watched stream that nobody has begun to read as text. Undefined for any other. */
+export function readText(stream: ByteStream): Promise<string> | undefined {
+  const known = watched.get(stream);
+  return known && !known.relay ? known.watch.text(Reflect.apply(getReader, stream, []) as Reader) : undefined;
 }
 
 /** Another stream that reads this one and is watched: for what would read this one by no method that can be seen. */
@@ -124,7 +133,7 @@ function relayOf(reader: Reader, isByteStream: boolean): ByteStream {
 function canTakeBuffers(stream: ByteStream): boolean {
   try {
     // By the method of the class: a watched stream's own would make this very stream.
-    Reflect.apply(ReadableStream.prototype.getReader, stream, [{ mode: "byob" }]).releaseLock();
+    Reflect.apply(getReader, stream, [{ mode: "byob" }]).releaseLock();
     return true;
   } catch {
     return false;

@@ -1,0 +1,163 @@
+/** Responses that are read whole, watched and not: their users see no difference, and everything said is kept. */
+import { inspect } from "node:util";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { ObservedBody } from "../../src/capture/recording.ts";
+import { watchResponse } from "../../src/capture/response.ts";
+
+type Source = (controller: ReadableStreamDefaultController<unknown>) => void;
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+const say =
+  (...pieces: unknown[]): Source =>
+  (controller) => {
+    // Copies: a byte stream takes the memory away.
+    for (const piece of pieces) controller.enqueue(piece instanceof Uint8Array ? piece.slice() : piece);
+    controller.close();
+  };
+
+function respond(start: Source, type?: "bytes"): Response {
+  const source = type ? { start, type } : { start };
+  return new Response(new ReadableStream(source as UnderlyingDefaultSource)); // both controllers enqueue and close alike
+}
+
+function watch(response: Response, options: { signal?: AbortSignal; maxBytes?: number } = {}) {
+  const ends: ObservedBody[] = [];
+  const { signal, maxBytes } = options;
+  const watched = watchResponse(response, { maxBytes, signal, onEnd: (end) => ends.push(end) });
+  return { watched, ends, said: () => ends.map(({ text, ending }) => [text, ending.how]) };
+}
+
+const outcome = (promise: Promise<unknown>) =>
+  promise.then(
+    (value) => ({ value }),
+    (error: Error) => ({ name: error.name, message: error.message }),
+  );
+
+const ways = {
+  text: (response) => response.text(),
+  json: (response) => response.json(),
+  bytes: async (response) => [...new Uint8Array(await response.arrayBuffer())],
+  blob: async (response) => (await response.blob()).text(),
+  "the method of its class": (response) => Reflect.apply(Response.prototype.text, response, []),
+  "a clone": (response) => response.clone().text(),
+  "a reader": async ({ body }) => {
+    const reader = body?.getReader();
+    const read: number[] = [];
+    for (let one = await reader?.read(); one && !one.done; one = await reader?.read()) read.push(...one.value);
+    return read;
+  },
+} satisfies Record<string, (response: Response) => Promise<unknown>>;
+
+const bodies: Record<string, Source> = {
+  JSON: say(bytes('{"a":'), bytes('"b"}')),
+  "what is no JSON": say(bytes('{"a"')),
+  nothing: say(),
+  "a byte order mark": say(bytes("\uFEFF[1]")),
+  "letters in pieces": say(bytes('"🌍"').subarray(0, 3), bytes('"🌍"').subarray(3)),
+  "no UTF-8": say(new Uint8Array([34, 0xff, 0xc3, 34])),
+  "a body that breaks": (controller) => {
+    controller.enqueue(bytes("[1,"));
+    queueMicrotask(() => controller.error(new RangeError("broken")));
+  },
+};
+
+describe.each(Object.entries(ways))("a response read by %s", (_, read) => {
+  test.each(Object.entries(bodies))("gives what a bare one gives: %s", async (_, start) => {
+    for (const type of [undefined, "bytes"] as const) {
+      const bare = respond(start, type);
+      const { watched, ends } = watch(respond(start, type));
+      const [expected, got] = [outcome(read(bare)), outcome(read(watched))];
+      const look = ({ body, bodyUsed }: Response) => [bodyUsed, body?.locked];
+      expect(look(watched)).toEqual(look(bare));
+      expect(await got).toEqual(await expected);
+      expect(look(watched)).toEqual(look(bare));
+      expect(await outcome(read(watched))).toEqual(await outcome(read(bare)));
+      expect(ends).toHaveLength(1);
+    }
+  });
+});
+
+test("refuses chunks that are no bytes, as a bare one does", async () => {
+  for (const piece of ["text", [1], new Uint16Array(2), undefined]) {
+    const { watched, said } = watch(respond(say(bytes("[1"), piece)));
+    expect(await outcome(watched.text())).toEqual(await outcome(respond(say(bytes("[1"), piece)).text()));
+    expect(said()).toEqual([["[1", "failed"]]);
+  }
+});
+
+test("looks like a bare one", () => {
+  const { watched } = watch(respond(say(bytes("{}"))));
+  const bare = respond(say(bytes("{}")));
+  const look = (response: Response) => [
+    response.constructor,
+    response instanceof Response,
+    Object.keys(response),
+    Reflect.ownKeys(response).length,
+    Object.prototype.toString.call(response),
+    inspect(response),
+  ];
+  expect(look(watched)).toEqual(look(bare));
+});
+
+test("keeps what was read until it broke", async () => {
+  for (const read of [ways.text, ways.json]) {
+    const { watched, said } = watch(
+      respond((controller) => {
+        controller.enqueue(bytes('{"content":"Once'));
+        queueMicrotask(() => controller.error(new RangeError("broken")));
+      }),
+    );
+    await expect(read(watched)).rejects.toThrow("broken");
+    expect(said()).toEqual([['{"content":"Once', "failed"]]);
+  }
+});
+
+test("keeps what was read until its caller aborted, also when reading began late", async () => {
+  const abort = new AbortController();
+  const { signal } = abort;
+  let more = () => {};
+  const response = respond((controller) => {
+    more = () => controller.enqueue(bytes("Once upon"));
+    // As fetch does it: the body breaks with the signal's reason.
+    signal.addEventListener("abort", () => controller.error(signal.reason));
+  });
+  const { watched, said } = watch(response, { signal });
+  await new Promise((resolve) => setImmediate(resolve)); // by now it listens to the signal
+  const read = watched.text();
+  more();
+  await new Promise((resolve) => setImmediate(resolve));
+  abort.abort();
+  await expect(read).rejects.toBe(signal.reason);
+  expect(said()).toEqual([["Once upon", "failed"]]);
+});
+
+test("ends with the signal when nobody reads", async () => {
+  const abort = new AbortController();
+  const { said } = watch(
+    respond(() => {}),
+    { signal: abort.signal },
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  abort.abort();
+  expect(said()).toEqual([["", "failed"]]);
+});
+
+test("keeps no more than maxBytes: the head and the tail", async () => {
+  const { watched, ends } = watch(respond(say(bytes("0123456789"), bytes("abcdefghij"))), { maxBytes: 8 });
+  expect(await watched.text()).toBe("0123456789abcdefghij");
+  expect(ends).toEqual([{ text: "0123", droppedBytes: 12, tailText: "ghij", ending: { how: "complete" } }]);
+});
+
+test("any bytes in any pieces: the same text as bare, and the same is kept", async () => {
+  const pieces = fc.array(fc.uint8Array({ maxLength: 20 }), { maxLength: 8 });
+  await fc.assert(
+    fc.asyncProperty(pieces, async (given) => {
+      const { watched, said } = watch(respond(say(...given)));
+      const text = await respond(say(...given)).text();
+      expect(await watched.text()).toBe(text);
+      expect(said()).toEqual([[text, "complete"]]);
+    }),
+  );
+});
