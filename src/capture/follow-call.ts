@@ -31,13 +31,14 @@ const READERS: Readonly<Record<Api, () => ToTrace | Promise<ToTrace>>> = {
 export function followCall(request: MadeCall, settings: FollowSettings): FollowedCall {
   const { sink, control, captureErrors, maxResponseBytes } = settings;
   // While the call is under way, and not when its process may be about to end.
-  const reader = loading(READERS[request.api]());
+  const loadReader = READERS[request.api];
+  loading(loadReader());
   const finish = ({ text, droppedBytes, tailText, ending }: ObservedBody, status?: number) =>
     logMarked(sink, control, () =>
       whenThere(request.requestText, (requestText) => {
         const callEnding = toCallEnding(ending, request.signal);
         const call = { requestText, responseText: text, status, tailText, droppedBytes, ending: callEnding };
-        const read = () => whenThere(reader, (toTrace) => toTrace(call));
+        const read = () => whenThere(loadReader(), (toTrace) => toTrace(call));
         return orElse(read, () => rawTrace(call));
       }),
     );
