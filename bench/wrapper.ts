@@ -1,21 +1,27 @@
 /**
- * What wrapping a client costs: CPU of the process per call, bare against wrapped, in one run. Each kind has a process of
- * its own, and they take turns, many times a second, so that what else the machine does befalls all of them alike.
- * Prints the median of the ratios of rounds, and the ratio of the sums, which has everything in it.
+ * What wrapping a client costs: CPU of the process per call, bare against wrapped, in one run. Each kind has processes of
+ * its own, and they take turns, many times a second, so that what else the machine does befalls all of them alike. And
+ * it has several, one after the other: two processes of the very same program can differ by as much as is measured here,
+ * because each is compiled and laid out in memory in its own way.
  *
- *     node bench/wrapper.ts [rounds]
+ * Of each process counts the CPU that three tenths of its rounds stay below: noise only adds. Prints how the medians of
+ * the processes compare, and the sums of all rounds, which have everything in them.
+ *
+ *     node bench/wrapper.ts [processes of each kind]
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { mean, median, quantile, start } from "./support.ts";
 
-const rounds = Number(process.argv[2] ?? 150);
+const processes = Number(process.argv[2] ?? 6);
+const kinds = ["bare", "bare again", "wrapped, capture alone", "wrapped, with delivery"];
 const uses = {
   call: { name: "call with a 1 KB reply", times: 100 },
   stream: { name: "stream of 200 chunks", times: 20 },
 };
-/** Until everything is compiled as well as it will be. */
-const WARM_UP_ROUNDS = 25;
+/** Until everything is compiled as well as it will be: what runs once a call takes thousands of them. */
+const WARM_UP_ROUNDS = 100;
+const ROUNDS = 24;
 
 using provider = await start("provider.ts");
 using endpoint = await start("sink.ts");
@@ -31,27 +37,36 @@ async function startClient(kind: string) {
   return { kind, measure, stop: () => child.disconnect() };
 }
 
-const bare = await startClient("bare");
-// Bare against bare shows what the measurement itself is worth.
-const others = await Promise.all(["bare again", "wrapped, capture alone", "wrapped, with delivery"].map(startClient));
+/** Of each use and kind: the CPU of a call in every round of every process, in µs. */
+const costs = new Map<string, number[][]>();
+const costsOf = (use: string, kind: string) => costs.get(`${use} ${kind}`) ?? [];
 
-for (const [use, { name, times }] of Object.entries(uses)) {
-  const costs = new Map<string, number[]>();
-  for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
-    const inTurn = round % 2 === 0 ? [bare, ...others] : [bare, ...others].reverse();
-    for (const { kind, measure } of inTurn) {
-      const us = await measure(use, times);
-      if (round >= 0) costs.set(kind, [...(costs.get(kind) ?? []), us]);
+for (let count = 0; count < processes; count++) {
+  const clients = await Promise.all(kinds.map(startClient));
+  for (const [use, { times }] of Object.entries(uses)) {
+    const rounds = new Map<string, number[]>(kinds.map((kind) => [kind, []]));
+    for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round++) {
+      const inTurn = round % 2 === 0 ? clients : clients.toReversed();
+      for (const { kind, measure } of inTurn) {
+        const us = await measure(use, times);
+        if (round >= 0) rounds.get(kind)?.push(us);
+      }
     }
+    for (const [kind, us] of rounds) costs.set(`${use} ${kind}`, [...costsOf(use, kind), us]);
   }
-  const bareUs = costs.get(bare.kind) ?? [];
-  console.log(`${name}: ${median(bareUs).toFixed(0)} µs CPU bare, ${rounds} rounds of ${times}`);
-  for (const { kind } of others) {
-    const us = costs.get(kind) ?? [];
-    const ratios = us.map((each, round) => each / (bareUs[round] ?? Number.NaN));
-    const percent = (ratio: number) => `${((ratio - 1) * 100).toFixed(1)} %`;
-    const quartiles = `quartiles ${percent(quantile(ratios, 0.25))} to ${percent(quantile(ratios, 0.75))}`;
-    console.log(`  ${kind}: ${percent(median(ratios))} (${quartiles}), sums ${percent(mean(us) / mean(bareUs))}`);
+  for (const { stop } of clients) stop();
+}
+
+const [bare = "", ...others] = kinds;
+const percent = (ratio: number) => `${((ratio - 1) * 100).toFixed(1)} %`;
+for (const [use, { name, times }] of Object.entries(uses)) {
+  const quiet = (kind: string) => costsOf(use, kind).map((us) => quantile(us, 0.3));
+  const sum = (kind: string) => mean(costsOf(use, kind).flat());
+  const bareUs = median(quiet(bare));
+  console.log(`${name}: ${bareUs.toFixed(0)} µs CPU bare, ${processes} processes, ${ROUNDS} rounds of ${times} each`);
+  for (const kind of others) {
+    const quartiles = [0.25, 0.75].map((part) => percent(quantile(quiet(kind), part) / bareUs)).join(" to ");
+    const ratio = percent(median(quiet(kind)) / bareUs);
+    console.log(`  ${kind}: ${ratio} (quartiles ${quartiles}), sums ${percent(sum(kind) / sum(bare))}`);
   }
 }
-for (const { stop } of [bare, ...others]) stop();

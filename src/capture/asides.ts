@@ -7,19 +7,26 @@ import type { TraceMessage } from "../trace.ts";
 import { toTraceMessage } from "../transcript.ts";
 
 /** Names, what the trace holds elsewhere (`error` at the end of the call) and what it has no room for (measurements). */
-const NOT_SAID =
-  /^(?:id|request_id|object|created|model|choices|usage.*|error|system_fingerprint|service_tier|provider|x_groq|obfuscation|p|stats|.*metrics)$/;
+const NOT_SAID = new Set(
+  "id request_id object created model choices error system_fingerprint service_tier provider x_groq obfuscation p stats".split(
+    " ",
+  ),
+);
+
+function isAside(key: string): boolean {
+  return !(NOT_SAID.has(key) || key.startsWith("usage") || key.endsWith("metrics"));
+}
 
 /** What was said beside the choices until now, and now. Streams tell it in pieces, or all of it again in every chunk. */
 export function addAsides(known: JsonObject, body: JsonObject): JsonObject {
   // Parsed JSON has `__proto__` as a field like others, and so has what `fromEntries` makes.
-  const said = Object.entries(body).filter(([key, value]) => !NOT_SAID.test(key) && saysSomething(value));
+  const said = Object.entries(body).filter(([key, value]) => isAside(key) && saysSomething(value));
   return said.length > 0 ? (grown(known, Object.fromEntries(said)) as JsonObject) : known; // of two objects it makes one
 }
 
 /** Would the same once more say more? Texts grow; lists take what they have not, and the rest is replaced. */
 export function hasGrowingAsides(body: JsonObject): boolean {
-  return Object.entries(body).some(([key, value]) => !NOT_SAID.test(key) && grows(value));
+  return Object.entries(body).some(([key, value]) => isAside(key) && grows(value));
 }
 
 function grows(value: unknown): boolean {

@@ -12,7 +12,7 @@ const DATA_URL = /^data:([^;,]*)(?:;[^;,]+)*;base64,/;
 const BASE64_FIELD = /^(?:file_)?data$|^b64_json$|^bytes$/;
 const BASE64 = /^[\w+/\s-]{64,}={0,2}\s*$/;
 /** What people and models write is never taken for media, even if it is a `data:` URL. */
-const TEXT_FIELD = /^(?:text|content|arguments|reasoning|refusal|input|output|code|logs)$/;
+const TEXT_FIELDS = new Set("text content arguments reasoning refusal input output code logs".split(" "));
 /** Where the Responses API puts the base64 of what was drawn. */
 const DRAWING = "image_generation_call";
 
@@ -42,7 +42,7 @@ function findMedia(value: unknown, parentKey: string, found: Media[]): void {
       findMedia(leaf, Array.isArray(value) ? parentKey : key, found);
       continue;
     }
-    if (leaf.length < 64 || TEXT_FIELD.test(key)) continue;
+    if (leaf.length < 64 || TEXT_FIELDS.has(key)) continue;
     const [prefix, dataUrlType] = DATA_URL.exec(leaf) ?? [];
     const isDrawing = key === "result" && holder["type"] === DRAWING;
     if (prefix === undefined && !((isDrawing || BASE64_FIELD.test(key)) && BASE64.test(leaf))) continue;
