@@ -7,11 +7,22 @@ import type { TraceMessage } from "../trace.ts";
 import { toTraceMessage } from "../transcript.ts";
 
 /** Names, what the trace holds elsewhere (`error` at the end of the call) and what it has no room for (measurements). */
-const NOT_SAID = new Set(
-  "id request_id object created model choices error system_fingerprint service_tier provider x_groq obfuscation p stats".split(
-    " ",
-  ),
-);
+const NOT_SAID = new Set([
+  "id",
+  "request_id",
+  "object",
+  "created",
+  "model",
+  "choices",
+  "error",
+  "system_fingerprint",
+  "service_tier",
+  "provider",
+  "x_groq",
+  "obfuscation",
+  "p",
+  "stats",
+]);
 
 function isAside(key: string): boolean {
   return !(NOT_SAID.has(key) || key.startsWith("usage") || key.endsWith("metrics"));

@@ -1,7 +1,7 @@
 /** Everything that is read of one body, by whichever way. */
 import { inTask } from "../sink.ts";
 import { type Bytes, decode, isBytes } from "./bytes.ts";
-import { type BodyEnding, type ObserveOptions, type Recording, recordWhole, startRecording } from "./recording.ts";
+import { type BodyEnding, type ObserveOptions, type Recording, recordRead, startRecording } from "./recording.ts";
 
 type Reader = ReadableStreamDefaultReader<Bytes>;
 type Iterator = ReadableStreamAsyncIterator<Bytes>;
@@ -98,12 +98,11 @@ export class BodyWatch {
         chunks.push(value);
       }
     } catch (error) {
-      for (const chunk of chunks) this.#recording().add(chunk);
-      this.end({ how: "failed", error });
+      if (this.#stopsHere()) recordRead({ chunks, ending: { how: "failed", error } }, this.#options);
       throw error;
     }
     const text = decode(chunks);
-    if (this.#stopsHere()) recordWhole(chunks, text, this.#options);
+    if (this.#stopsHere()) recordRead({ chunks, text, ending: { how: "complete" } }, this.#options);
     return text;
   }
 

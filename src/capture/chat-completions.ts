@@ -10,21 +10,22 @@ import { mergeDelta, type Pieces } from "./merge.ts";
 import { whenThere } from "./once.ts";
 
 export function chatCompletionToTrace(call: CapturedCall): TraceInput | Promise<TraceInput> {
-  const request = parseObject(call.requestText);
-  return whenThere(describeMedia(request?.["messages"]), () =>
-    choicesToTrace(call, { request, asked: requestMessages(request) }),
-  );
+  return choicesToTrace(call, requestMessages);
 }
 
-/** The answer is a list of choices; what was asked has been read. */
+/** The answer is a list of choices; what was asked is read by `toAsked`. */
 export function choicesToTrace(
   call: CapturedCall,
-  asked: { readonly request: JsonObject | undefined; readonly asked: readonly TraceMessage[] },
-): TraceInput {
-  const answer = isEventStream(call.responseText) ? readStream(call) : readJson(keptText(call).trim());
-  const { choices } = answer;
-  const error = answer.error ?? failureOf(choices);
-  return toTrace(call, { ...asked, answered: choiceMessages(choices) }, { ...answer, error });
+  toAsked: (request: JsonObject | undefined) => readonly TraceMessage[],
+): TraceInput | Promise<TraceInput> {
+  const request = parseObject(call.requestText);
+  return whenThere(describeMedia(request?.["messages"]), () => {
+    const answer = isEventStream(call.responseText) ? readStream(call) : readJson(keptText(call).trim());
+    const { choices } = answer;
+    const error = answer.error ?? failureOf(choices);
+    const said = { request, asked: toAsked(request), answered: choiceMessages(choices) };
+    return toTrace(call, said, { ...answer, error });
+  });
 }
 
 /** Some tell that they failed within a choice (OpenRouter), or in one word and no more (Mistral). */

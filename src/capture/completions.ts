@@ -2,16 +2,11 @@
 import { isObject, type JsonObject } from "../json.ts";
 import type { TraceInput, TraceMessage } from "../trace.ts";
 import { toTraceMessage } from "../transcript.ts";
-import { type CapturedCall, parseObject } from "./call.ts";
+import type { CapturedCall } from "./call.ts";
 import { choicesToTrace, requestMessages } from "./chat-completions.ts";
-import { describeMedia } from "./media.ts";
-import { whenThere } from "./once.ts";
 
 export function completionToTrace(call: CapturedCall): TraceInput | Promise<TraceInput> {
-  const request = parseObject(call.requestText);
-  return whenThere(describeMedia(request?.["messages"]), () =>
-    choicesToTrace(call, { request, asked: [...promptMessages(request), ...requestMessages(request)] }),
-  );
+  return choicesToTrace(call, (request) => [...promptMessages(request), ...requestMessages(request)]);
 }
 
 /** One message for each prompt, with the `suffix` that the answer goes before; token numbers stay what they are. */

@@ -30,8 +30,8 @@ const READERS: Readonly<Record<Api, () => ToTrace | Promise<ToTrace>>> = {
 
 export function followCall(request: MadeCall, settings: FollowSettings): FollowedCall {
   const { sink, control, captureErrors, maxResponseBytes } = settings;
-  // While the call is under way, and not when its process may be about to end.
   const loadReader = READERS[request.api];
+  // While the call is under way, and not when its process may be about to end: then it is there, and nothing waits.
   loading(loadReader());
   const finish = ({ text, droppedBytes, tailText, ending }: ObservedBody, status?: number) =>
     logMarked(sink, control, () =>

@@ -12,7 +12,17 @@ const DATA_URL = /^data:([^;,]*)(?:;[^;,]+)*;base64,/;
 const BASE64_FIELD = /^(?:file_)?data$|^b64_json$|^bytes$/;
 const BASE64 = /^[\w+/\s-]{64,}={0,2}\s*$/;
 /** What people and models write is never taken for media, even if it is a `data:` URL. */
-const TEXT_FIELDS = new Set("text content arguments reasoning refusal input output code logs".split(" "));
+const TEXT_FIELDS = new Set([
+  "text",
+  "content",
+  "arguments",
+  "reasoning",
+  "refusal",
+  "input",
+  "output",
+  "code",
+  "logs",
+]);
 /** Where the Responses API puts the base64 of what was drawn. */
 const DRAWING = "image_generation_call";
 

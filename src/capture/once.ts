@@ -1,3 +1,5 @@
+import { isThenable } from "../thenable.ts";
+
 /**
  * Loads once, and gives back what was loaded itself as soon as it is there: an `import()` takes its time also when there
  * is nothing left to load, and so do promises of what is known. What could not be loaded is tried again.
@@ -37,9 +39,8 @@ export function orElse<Made>(make: () => Made | Promise<Made>, instead: () => Ma
   }
 }
 
-/** By its shape: `fetch` and its like may be of another realm (Jest), whose promises are no instances of ours. */
 export function isPromise<Value>(value: Value | Promise<Value>): value is Promise<Value> {
-  return typeof value === "object" && value !== null && "then" in value;
+  return isThenable(value);
 }
 
 /** Whoever needs what is being loaded will hear of it when that fails: until then it is no unhandled rejection. */

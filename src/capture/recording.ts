@@ -21,7 +21,7 @@ export interface ObservedBody {
 
 /** A body of which nothing was seen. */
 export function unseen(ending: BodyEnding): ObservedBody {
-  return { text: "", droppedBytes: 0, tailText: "", ending };
+  return { ...whole(""), ending };
 }
 
 export interface ObserveOptions {
@@ -65,19 +65,25 @@ export function startRecording({ maxBytes, onEnd }: ObserveOptions): Recording {
       if (ended) return;
       ended = true;
       const part = fresh.pieces();
-      const isShort = !long && sizeOf(part) <= (maxBytes ?? PART_BYTES);
-      const kept = isShort ? whole(part) : (long ?? keepLong(part, maxBytes)).end(part);
+      const kept =
+        !long && isShort(part, maxBytes) ? whole(decode(part)) : (long ?? keepLong(part, maxBytes)).end(part);
       fresh.release();
       onEnd({ ...kept, ending });
     },
   };
 }
 
-/** A body that was read to its end, all of it at once, by somebody who knows its text. */
-export function recordWhole(chunks: readonly Bytes[], text: string, options: ObserveOptions): void {
-  const ending: BodyEnding = { how: "complete" };
-  if (sizeOf(chunks) <= (options.maxBytes ?? PART_BYTES)) {
-    options.onEnd({ text, droppedBytes: 0, tailText: "", ending });
+/** What has been read already, and its text, if whoever read it knows that. */
+export interface ReadBody {
+  readonly chunks: readonly Bytes[];
+  readonly text?: string;
+  readonly ending: BodyEnding;
+}
+
+/** Record what has been read, all of it at once. */
+export function recordRead({ chunks, text, ending }: ReadBody, options: ObserveOptions): void {
+  if (text !== undefined && isShort(chunks, options.maxBytes)) {
+    options.onEnd({ ...whole(text), ending });
     return;
   }
   const recording = startRecording(options);
@@ -85,9 +91,13 @@ export function recordWhole(chunks: readonly Bytes[], text: string, options: Obs
   recording.end(ending);
 }
 
+function isShort(pieces: readonly Bytes[], maxBytes = PART_BYTES): boolean {
+  return sizeOf(pieces) <= maxBytes;
+}
+
 type Kept = Omit<ObservedBody, "ending">;
 
-const whole = (pieces: readonly Bytes[]): Kept => ({ text: decode(pieces), droppedBytes: 0, tailText: "" });
+const whole = (text: string): Kept => ({ text, droppedBytes: 0, tailText: "" });
 
 let condense: typeof import("./condense.ts").condense | undefined;
 

@@ -2,6 +2,7 @@
 import type { WatchOptions } from "./body-watch.ts";
 import { isNodeStream, watchNodeStream } from "./node-stream.ts";
 import { unseen } from "./recording.ts";
+import { passForParent, turnInto } from "./turn-into.ts";
 import { readText, relayWatched, watchStream } from "./watched-stream.ts";
 
 /**
@@ -14,8 +15,7 @@ export function watchResponse(response: Response, options: WatchOptions): Respon
     if (body instanceof ReadableStream) {
       const isWatched = readsInTheOpen(response) && watchStream(body, options);
       if (!isWatched) return withBody(response, relayWatched(body, options));
-      if (Object.getPrototypeOf(response) === Response.prototype)
-        Object.setPrototypeOf(response, WatchedResponse.prototype);
+      turnInto(response, WatchedResponse);
       return response;
     }
     // node-fetch gives a stream where there can be no body; clients do not read that one.
@@ -41,8 +41,7 @@ class WatchedResponse extends Response {
   }
 }
 
-// Whoever asks a response for its class is told the one it was made by.
-Object.defineProperty(WatchedResponse.prototype, "constructor", { value: Response });
+passForParent(WatchedResponse);
 
 /** Undefined where the class itself knows what to say, of a body that is read already. */
 function readWhole({ body, bodyUsed }: Response): Promise<string> | undefined {

@@ -2,6 +2,7 @@
 
 import { BodyWatch, type WatchOptions } from "./body-watch.ts";
 import type { Bytes } from "./bytes.ts";
+import { passForParent, turnInto } from "./turn-into.ts";
 
 type Reader = ReadableStreamDefaultReader<Bytes>;
 export type ByteStream = ReadableStream<Bytes>;
@@ -25,10 +26,8 @@ const watched = new WeakMap<ByteStream, Watched>();
  * @returns false for a stream of some other class; nothing is watched then.
  */
 export function watchStream(stream: ByteStream, options: WatchOptions): boolean {
-  if (Object.getPrototypeOf(stream) !== ReadableStream.prototype) return false;
+  if (!turnInto(stream, WatchedStream)) return false;
   watched.set(stream, { watch: new BodyWatch(options) });
-  // One step for all the methods together, which shows less than fields of the stream's own would.
-  Object.setPrototypeOf(stream, WatchedStream.prototype);
   return true;
 }
 
@@ -99,8 +98,7 @@ class WatchedStream extends ReadableStream<Bytes> {
   }
 }
 
-// Whoever asks a stream for its class is told the one it was made by.
-Object.defineProperty(WatchedStream.prototype, "constructor", { value: ReadableStream });
+passForParent(WatchedStream);
 
 /** The stream that is to be used instead; none for a locked one, which is left to say so itself. */
 function takePlace(stream: ByteStream): ByteStream | undefined {

@@ -1,7 +1,9 @@
 /** From what the caller handed over to the bytes that travel: parse, fill defaults, redact, encode once. */
+
 import * as z from "zod/mini";
 import { DeliveryError, isTraceLoggerError, TraceLoggerError, TraceValidationError } from "../errors.ts";
 import type { LossReason } from "../receipts.ts";
+import { isThenable } from "../thenable.ts";
 import { parseTrace, type Trace, traceSchema } from "../trace.ts";
 import { type ChoicesForm, encodeTrace, type NegotiatedForm } from "./choices-form.ts";
 import { smallerTraces, tellCut } from "./truncate.ts";
@@ -98,10 +100,6 @@ function redacted(trace: Trace, redact: NonNullable<PrepareOptions["redact"]>): 
   } catch (cause) {
     return failed(cause);
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
 function tooLarge(trace: Trace, bytes: number, maxTraceBytes: number): Refused {
