@@ -88,7 +88,8 @@ export function readDirectory(directory: string, deps: AdoptionDeps): Segment[] 
 function load(segment: Segment, recordsByName: number | undefined, io: SpoolFs): void {
   segment.isSealed = true;
   segment.size = io.sizeOf(segment.path);
-  const count = recordsByName ?? orNothing(() => countIn(segment, io));
+  // A name that says 0 is not believed: what is in the file was written whole before its writing failed.
+  const count = recordsByName || orNothing(() => countIn(segment, io));
   // What cannot be read of the acknowledgements only means traces delivered once more.
   const acks = io.exists(segment.ackPath) ? (orNothing(() => readAcks(io, segment.ackPath)) ?? []) : [];
   const acked = acks.filter((granule) => segment.wasAcknowledged(granule)).length;

@@ -60,7 +60,9 @@ export class Reader {
 
   /** Where a segment holds only remains of records, nobody would ask for them: they are stepped over now. */
   skipRemains(segment: Segment): void {
-    while (segment.waiting === 0 && !segment.isReadToTheEnd) this.#readNext(segment, 0);
+    while (segment.waiting === 0 && !segment.isReadToTheEnd) {
+      if (this.#readNext(segment, 0) === "full") return; // a record after all
+    }
   }
 
   /** The segments are no longer ours. */

@@ -144,6 +144,17 @@ test("whichever operation fails at whatever moment, nothing is thrown and what w
   );
 });
 
+test("a file sealed as empty that holds a record all the same holds nobody up, and its record comes back", () => {
+  const [world, dir] = [new PretendProcesses(), temporaryFolder()];
+  const fail = () => {
+    throw new FsError("EIO");
+  };
+  const { spool, kill } = startSpool(world, { dir, fsync: "always" }, { io: { ...nodeFs, sync: fail, remove: fail } });
+  expect(spool.append(recordOf("written"))).toBeNull();
+  kill();
+  expect(readAll(startSpool(world, { dir }).spool).map(({ id }) => id)).toEqual(["written"]);
+});
+
 test("a directory deleted under us: goes on in a new one, and tells what was waiting there", () => {
   const [world, dir] = [new PretendProcesses(), temporaryFolder()];
   const { spool, events, kill } = startSpool(world, { dir });
