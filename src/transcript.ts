@@ -50,15 +50,27 @@ export function toTraceMessage(
   message: unknown,
   options: { readonly choice?: number; readonly speaker?: TraceMessage["role"] } = {},
 ): TraceMessage {
-  const { role, ...fields } = isObject(message) ? message : {};
+  const { role, content } = isObject(message) ? message : {};
   const known = typeof role === "string" && WORD.test(role) ? role : undefined;
   const named = known !== undefined && Object.hasOwn(STORED_AS, known) && STORED_AS[known];
   const stored = named || (known === undefined && options.speaker) || "user";
-  const { content } = fields;
-  const plain = known === stored && !options.choice && Object.keys(fields).length === 1;
+  const plain = known === stored && !options.choice && hasOnlyContent(message);
   if (plain && typeof content === "string" && !LOOKS_ENCODED.test(content)) return { role: stored, content };
   const mark = options.choice ? `/${options.choice}` : "";
-  return { role: stored, content: encode((known ?? NO_ROLE) + mark, known === undefined ? message : fields) };
+  return {
+    role: stored,
+    content: encode((known ?? NO_ROLE) + mark, known === undefined ? message : withoutRole(message)),
+  };
+}
+
+function hasOnlyContent(message: unknown): boolean {
+  const fields = Object.keys(message ?? {}).filter((key) => key !== "role");
+  return fields.length === 1 && fields[0] === "content";
+}
+
+function withoutRole(message: unknown): JsonObject {
+  const { role, ...fields } = isObject(message) ? message : {};
+  return fields;
 }
 
 /** The closing message of a call that did not end well. */

@@ -42,14 +42,17 @@ export function toTrace(call: CapturedCall, { request, asked, answered }: Conver
     ...(unread ? [toTraceMessage({ role: "assistant", content: unread })] : []),
     ...(ending ? [toCallMessage(ending)] : []),
   ];
-  const models = [answer.model, request?.["model"]].filter((name) => typeof name === "string");
   return {
-    model: models.find((name) => name !== "") ?? "unknown",
+    model: nameOf(answer.model) ?? nameOf(request?.["model"]) ?? "unknown",
     // The contract wants something to be said: an empty call says how it ended.
     messages: messages.length > 0 ? messages : [toCallMessage({ ended: "complete" })],
     ...(areChoices(choices) ? { choices } : {}),
     ...(isObject(usage) ? { usage } : {}),
   };
+}
+
+function nameOf(model: unknown): string | undefined {
+  return typeof model === "string" && model !== "" ? model : undefined;
 }
 
 /** What the contract takes; anything else is said in `messages` alone. */

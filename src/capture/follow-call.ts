@@ -18,7 +18,7 @@ export interface FollowedCall {
   fail(error: unknown): void;
 }
 
-type FollowSettings = ResolvedCaptureOptions & { readonly sink: TraceSink; readonly control: CallControl };
+type FollowSettings = ResolvedCaptureOptions & { readonly sink: TraceSink };
 
 type ToTrace = (call: CapturedCall) => TraceInput | Promise<TraceInput>;
 
@@ -28,8 +28,8 @@ const READERS: Readonly<Record<Api, () => ToTrace | Promise<ToTrace>>> = {
   completions: once(async () => (await import("./completions.ts")).completionToTrace),
 };
 
-export function followCall(request: MadeCall, settings: FollowSettings): FollowedCall {
-  const { sink, control, captureErrors, maxResponseBytes } = settings;
+export function followCall(request: MadeCall, control: CallControl, settings: FollowSettings): FollowedCall {
+  const { sink, captureErrors, maxResponseBytes } = settings;
   const loadReader = READERS[request.api];
   // While the call is under way, and not when its process may be about to end: then it is there, and nothing waits.
   loading(loadReader());

@@ -28,6 +28,7 @@ const nothing = () => {};
  * they would all have the one id, and each overwrite the one before. So the second gets `-2`, and so on.
  */
 function markTrace(trace: TraceInput, { id, systemFingerprint }: CallControl, sink: TraceSink): TraceInput {
+  if (!id && !systemFingerprint) return trace;
   return {
     ...trace,
     ...(id && { id: uniqueId(id, sink) }),

@@ -53,6 +53,8 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
   if (given && tracesTo(given, sink)) return given;
   const base: Fetch = (...request) => (given ?? globalThis.fetch)(...request);
 
+  const settings = { ...resolved, sink };
+
   loading(loadCapture());
   const refusing = new Set<string>();
   const behind = sinksBehind(given ?? {});
@@ -62,7 +64,7 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
     const request = behind.length > 0 ? args : rest;
     const call = control.off ? undefined : readCall(rest, resolved);
     if (!call) return base(...request);
-    const follow = ({ followCall }: Capture) => followCall(call, { ...resolved, sink, control });
+    const follow = ({ followCall }: Capture) => followCall(call, control, settings);
     const followed = loading(whenThere(loadCapture(), follow));
     const respond = (response: Response) =>
       isPromise(followed)
