@@ -4,7 +4,9 @@ import { globSync } from "node:fs";
 import { resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "..");
-const parts = new Set(["bench/endpoint-server.ts", "bench/provider.ts", "bench/sink.ts", "bench/support.ts"]);
+const parts = new Set(
+  ["endpoint-server", "provider", "sink", "support", "wrapper-client"].map((name) => `bench/${name}.ts`),
+);
 for (const bench of globSync("bench/*.ts", { cwd: root }).sort()) {
   if (parts.has(bench)) continue;
   console.log(`\n# ${bench}`);
