@@ -89,3 +89,8 @@ export function quantile(values: number[], q: number): number {
 export function mean(values: number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
+
+/** By how much something of this ratio is more than the other. */
+export function percentMore(ratio: number): string {
+  return `${((ratio - 1) * 100).toFixed(1)} %`;
+}

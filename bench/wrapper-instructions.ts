@@ -11,7 +11,7 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { start } from "./support.ts";
+import { percentMore, start } from "./support.ts";
 
 const factor = Number(process.argv[2] ?? 1);
 const uses = {
@@ -27,10 +27,8 @@ else {
       count("bare", { use, url: provider.url, ...calls }),
       count("wrapped, capture alone", { use, url: provider.url, ...calls }),
     ]);
-    const percent = ((wrapped / bare - 1) * 100).toFixed(1);
-    console.log(
-      `${calls.name}: ${thousands(bare)} instructions bare, ${thousands(wrapped)} wrapped (capture alone): +${percent} %`,
-    );
+    const more = percentMore(wrapped / bare);
+    console.log(`${calls.name}: ${thousands(bare)} instructions bare, ${thousands(wrapped)} wrapped: ${more} more`);
   }
 }
 

@@ -11,7 +11,7 @@
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { mean, median, quantile, start } from "./support.ts";
+import { mean, median, percentMore, quantile, start } from "./support.ts";
 
 const processes = Number(process.argv[2] ?? 6);
 const kinds = ["bare", "bare again", "wrapped, capture alone", "wrapped, with delivery"];
@@ -58,15 +58,14 @@ for (let count = 0; count < processes; count++) {
 }
 
 const [bare = "", ...others] = kinds;
-const percent = (ratio: number) => `${((ratio - 1) * 100).toFixed(1)} %`;
 for (const [use, { name, times }] of Object.entries(uses)) {
   const quiet = (kind: string) => costsOf(use, kind).map((us) => quantile(us, 0.3));
   const sum = (kind: string) => mean(costsOf(use, kind).flat());
   const bareUs = median(quiet(bare));
   console.log(`${name}: ${bareUs.toFixed(0)} µs CPU bare, ${processes} processes, ${ROUNDS} rounds of ${times} each`);
   for (const kind of others) {
-    const quartiles = [0.25, 0.75].map((part) => percent(quantile(quiet(kind), part) / bareUs)).join(" to ");
-    const ratio = percent(median(quiet(kind)) / bareUs);
-    console.log(`  ${kind}: ${ratio} (quartiles ${quartiles}), sums ${percent(sum(kind) / sum(bare))}`);
+    const quartiles = [0.25, 0.75].map((part) => percentMore(quantile(quiet(kind), part) / bareUs)).join(" to ");
+    const ratio = percentMore(median(quiet(kind)) / bareUs);
+    console.log(`  ${kind}: ${ratio} (quartiles ${quartiles}), sums ${percentMore(sum(kind) / sum(bare))}`);
   }
 }

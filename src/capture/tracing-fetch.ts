@@ -52,7 +52,6 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
   }
   if (given && tracesTo(given, sink)) return given;
   const base: Fetch = (...request) => (given ?? globalThis.fetch)(...request);
-
   const settings = { ...resolved, sink };
 
   loading(loadCapture());
