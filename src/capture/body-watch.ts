@@ -1,7 +1,14 @@
 /** Everything that is read of one body, by whichever way. */
 import { inTask } from "../sink.ts";
 import { type Bytes, decode, isBytes } from "./bytes.ts";
-import { type BodyEnding, type ObserveOptions, type Recording, recordRead, startRecording } from "./recording.ts";
+import {
+  type BodyEnding,
+  type ObserveOptions,
+  type ReadBody,
+  type Recording,
+  recordRead,
+  startRecording,
+} from "./recording.ts";
 
 type Reader = ReadableStreamDefaultReader<Bytes>;
 type Iterator = ReadableStreamAsyncIterator<Bytes>;
@@ -13,10 +20,10 @@ export type WatchOptions = ObserveOptions & {
 };
 
 export class BodyWatch {
-  readonly #options: WatchOptions;
+  /** Until the end: its stream may live on for long, and is not to hold what was said. */
+  #options: WatchOptions | undefined;
   #record: Recording | undefined;
   #hasReader = false;
-  #hasEnded = false;
   #stopListening: (() => void) | undefined;
   #readsUnderWay = 0;
   #endingSoon: BodyEnding | undefined;
@@ -28,26 +35,32 @@ export class BodyWatch {
 
   /** To the caller's signal, where no reader would hear of an abort. Most bodies have one soon, which spares them this. */
   listen(): void {
-    const { signal } = this.#options;
-    if (!signal || this.#hasReader || this.#hasEnded || this.#stopListening) return;
+    const { signal } = this.#options ?? {};
+    if (!signal || this.#hasReader || this.#stopListening) return;
     this.#stopListening = onAbort(signal, this);
   }
 
-  end(ending: BodyEnding): void {
-    if (this.#stopsHere()) this.#recording().end(ending);
-  }
-
-  /** Only the first end counts. */
-  #stopsHere(): boolean {
-    if (this.#hasEnded) return false;
-    this.#hasEnded = true;
-    this.#stopListening?.();
-    return true;
-  }
-
-  #recording(): Recording {
+  #add(chunk: Bytes): void {
+    if (!this.#options) return;
     this.#record ??= startRecording(this.#options);
-    return this.#record;
+    this.#record.add(chunk);
+  }
+
+  end(ending: BodyEnding): void {
+    const record = this.#record;
+    const options = this.#stop();
+    if (!options) return;
+    (record ?? startRecording(options)).end(ending);
+  }
+
+  /** Nothing is watched from now on. Gives back what only the first end is told: whom to tell. */
+  #stop(): WatchOptions | undefined {
+    const options = this.#options;
+    this.#options = undefined;
+    this.#record = undefined;
+    this.#stopListening?.();
+    this.#stopListening = undefined;
+    return options;
   }
 
   /** As soon as what is being read has come. */
@@ -98,12 +111,17 @@ export class BodyWatch {
         chunks.push(value);
       }
     } catch (error) {
-      if (this.#stopsHere()) recordRead({ chunks, ending: { how: "failed", error } }, this.#options);
+      this.#endRead({ chunks, ending: { how: "failed", error } });
       throw error;
     }
     const text = decode(chunks);
-    if (this.#stopsHere()) recordRead({ chunks, text, ending: { how: "complete" } }, this.#options);
+    this.#endRead({ chunks, text, ending: { how: "complete" } });
     return text;
+  }
+
+  #endRead(read: ReadBody): void {
+    const options = this.#stop();
+    if (options) recordRead(read, options);
   }
 
   /** The same iterator, watched. */
@@ -128,7 +146,7 @@ export class BodyWatch {
   #seen(fail: (error: unknown) => void) {
     const take = <Result extends Read>(result: Result): Result => {
       if (result.done) this.end({ how: "complete" });
-      else this.#recording().add(result.value);
+      else this.#add(result.value);
       this.#settle();
       return result;
     };

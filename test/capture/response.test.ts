@@ -1,7 +1,9 @@
 /** Responses that are read whole, watched and not: their users see no difference, and everything said is kept. */
 import { inspect } from "node:util";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { ObservedBody } from "../../src/capture/recording.ts";
 import { watchResponse } from "../../src/capture/response.ts";
 
@@ -78,6 +80,28 @@ describe.each(Object.entries(ways))("a response read by %s", (_, read) => {
     }
   });
 });
+
+test.each(Object.entries(ways))(
+  "holds nothing of the call once it was read by %s, however long it is kept",
+  async (_, read) => {
+    setFlagsFromString("--expose-gc");
+    const collectGarbage: () => void = runInNewContext("gc");
+    const call = () => {
+      const onEnd = () => {};
+      return {
+        watched: watchResponse(respond(say(bytes("{}"))), { maxBytes: undefined, onEnd }),
+        call: new WeakRef(onEnd),
+      };
+    };
+    const kept = call();
+    await read(kept.watched);
+    await vi.waitFor(() => {
+      collectGarbage();
+      expect(kept.call.deref() === undefined).toBe(true); // an error of `expect` would hold what it was given
+    });
+    expect(kept.watched.ok).toBe(true); // it is still there
+  },
+);
 
 test("refuses chunks that are no bytes, as a bare one does", async () => {
   for (const piece of ["text", [1], new Uint16Array(2), undefined]) {
