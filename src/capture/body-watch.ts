@@ -128,7 +128,7 @@ export class BodyWatch {
   iterator(iterator: Iterator, options: ReadableStreamIteratorOptions | undefined): Iterator {
     const { next, return: leave } = iterator;
     this.listen();
-    const seen = this.#seen((error) => this.end({ how: "failed", error }));
+    const seen = this.#seen((error) => this.endSoon({ how: "failed", error }));
     override(iterator, {
       next: () => seen(next.call(iterator)),
       // It always has one; the type is that of any iterator.
@@ -145,7 +145,7 @@ export class BodyWatch {
   /** Hands a read on as its own promise would be: an error that nobody handles stays unhandled. */
   #seen(fail: (error: unknown) => void) {
     const take = <Result extends Read>(result: Result): Result => {
-      if (result.done) this.end({ how: "complete" });
+      if (result.done) this.endSoon({ how: "complete" });
       else this.#add(result.value);
       this.#settle();
       return result;

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { inspect } from "node:util";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { ObservedBody } from "../../src/capture/recording.ts";
 import { relayWatched, watchStream } from "../../src/capture/watched-stream.ts";
@@ -11,6 +12,7 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 interface How {
   readonly type?: "bytes" | undefined;
   readonly isRelayed?: boolean;
+  readonly isWatched?: boolean;
   readonly maxBytes?: number | undefined;
 }
 
@@ -21,7 +23,7 @@ function streamOf(type: "bytes" | undefined, source: UnderlyingDefaultSource<Byt
 }
 
 /** A source that counts how often it is asked, and its stream, watched. */
-function watch({ type, isRelayed = false, maxBytes = 1000 }: How = {}) {
+function watch({ type, isRelayed = false, isWatched = true, maxBytes = 1000 }: How = {}) {
   const asked: string[] = [];
   const cancelled: unknown[] = [];
   const ends: ObservedBody[] = [];
@@ -41,7 +43,7 @@ function watch({ type, isRelayed = false, maxBytes = 1000 }: How = {}) {
   const abort = new AbortController();
   const options = { maxBytes, onEnd: (end: ObservedBody) => ends.push(end), signal: abort.signal };
   const stream = isRelayed ? relayWatched(body, options) : body;
-  if (!isRelayed) expect(watchStream(body, options)).toBe(true);
+  if (isWatched && !isRelayed) expect(watchStream(body, options)).toBe(true);
   if (!controller) throw new Error("the source was not started");
   const say = (...texts: string[]) => {
     for (const text of texts) controller?.enqueue(bytes(text));
@@ -259,6 +261,69 @@ test("a read that fails stays unhandled when its reader does not handle it", asy
   void stream.getReader().read();
   controller.error(error);
   expect(await unhandled).toBe(error);
+});
+
+/** What is done to a stream and its iterator, in this order; `turn` lets everything settle in between. */
+const deeds = fc.array(fc.constantFrom("say", "say", "next", "next", "turn", "return", "close", "error"), {
+  maxLength: 14,
+});
+const kinds = fc.record({ type: fc.constantFrom(...types), preventCancel: fc.constantFrom(undefined, false, true) });
+
+/** Everything that whoever iterates and whoever supplies can see of it. */
+async function live(
+  stream: ReadableStream<Bytes>,
+  supply: ReturnType<typeof watch>,
+  preventCancel: boolean | undefined,
+  todo: string[],
+) {
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  const iterator = preventCancel === undefined ? stream[Symbol.asyncIterator]() : stream.values({ preventCancel });
+  const { return: giveUp } = iterator as AsyncIterator<Bytes, unknown>; // its type takes no reason, it does
+  const outcomes: unknown[] = [];
+  const keep = (promise: Promise<IteratorResult<Bytes, unknown>> | undefined) => {
+    const at = outcomes.push("pending") - 1;
+    promise?.then(
+      ({ done, value }) => {
+        outcomes[at] = done ? { done, value } : Buffer.from(value).toString();
+      },
+      (error: unknown) => {
+        outcomes[at] = { error: error instanceof Error ? error.message : error };
+      },
+    );
+  };
+  let count = 0;
+  for (const deed of todo) {
+    count++;
+    if (deed === "turn") await turn();
+    if (deed === "next") keep(iterator.next());
+    if (deed === "return") keep(giveUp?.call(iterator, `reason ${count}`));
+    try {
+      if (deed === "say") supply.say(`chunk ${count};`);
+      if (deed === "close") supply.controller.close();
+      if (deed === "error") supply.controller.error(new Error(`broken ${count}`));
+    } catch (error) {
+      outcomes.push(error instanceof Error && error.message); // what has ended takes no more
+    }
+  }
+  for (let round = 0; round < 3; round++) await turn();
+  const { asked, cancelled } = supply;
+  const other = await Promise.race([stream.locked ? "locked" : stream.getReader().closed.catch(String), turn()]);
+  return { outcomes, asked: asked.length, cancelled, locked: stream.locked, other };
+}
+
+test("an iterator does what that of a bare stream does, whatever is done, and what it gave is kept", async () => {
+  await fc.assert(
+    fc.asyncProperty(kinds, deeds, async ({ type, preventCancel }, todo) => {
+      const [bare, watched] = [watch({ type, isWatched: false }), watch({ type })];
+      const expected = await live(bare.stream, bare, preventCancel, todo);
+      const got = await live(watched.stream, watched, preventCancel, todo);
+      expect(got).toEqual(expected);
+      // Of two steps that do not wait for each other Node sometimes settles the second first: it is kept as it was given.
+      const given = got.outcomes.filter((outcome) => String(outcome).startsWith("chunk")).toSorted();
+      for (const [text] of watched.said()) expect(text?.match(/[^;]+;/g)?.toSorted() ?? []).toEqual(given);
+    }),
+    { numRuns: 1000 },
+  );
 });
 
 const MB = 2 ** 20;
