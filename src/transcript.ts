@@ -64,8 +64,7 @@ export function toTraceMessage(
 }
 
 function hasOnlyContent(message: unknown): boolean {
-  const fields = Object.keys(message ?? {}).filter((key) => key !== "role");
-  return fields.length === 1 && fields[0] === "content";
+  return Object.keys(message ?? {}).every((key) => key === "role" || key === "content");
 }
 
 function withoutRole(message: unknown): JsonObject {
