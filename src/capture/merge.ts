@@ -92,12 +92,15 @@ function begins(item: Pieces, piece: Pieces): boolean {
   return Boolean(nameOf(item)) && isWholeJson(argumentsOf(item));
 }
 
-/** A part of text (or thinking) without an index goes on in the part before it: one of its kind that is not closed. */
+/**
+ * A part of text (or thinking) without an index goes on in the part before it: one of its kind that is not signed. (That
+ * it is `closed` says nothing of this: Mistral says it of any piece, also in the middle.)
+ */
 function goesOn(item: Pieces, piece: Pieces): boolean {
   const isText = "text" in piece || "thinking" in piece || "summary" in piece;
   const isBare = [item, piece].every(({ id, index }) => (id ?? index ?? undefined) === undefined);
-  const isClosed = item["closed"] === true || Boolean(item["signature"] && (piece["thinking"] || piece["text"]));
-  return isText && isBare && !isClosed && item["type"] !== undefined && item["type"] === piece["type"];
+  const isSigned = Boolean(item["signature"] && (piece["thinking"] || piece["text"]));
+  return isText && isBare && !isSigned && item["type"] !== undefined && item["type"] === piece["type"];
 }
 
 function nameOf({ function: called }: Pieces): unknown {

@@ -21,7 +21,7 @@ test("a name repeated with every fragment, without index and id, is one call", (
   expect(merged(piece('{"at":'), piece('"it"}'))).toEqual(piece('{"at":"it"}'));
 });
 
-test("a thinking part that was closed, or signed, does not go on: the next one is another", () => {
+test("a thinking part that was signed does not go on: the next one is another", () => {
   const signed = { type: "thinking", thinking: "First.", signature: "Eq1" };
   const next = { type: "thinking", thinking: "Second.", signature: "Eq2" };
   expect(merged({ thinking_blocks: [signed] }, { thinking_blocks: [next] })).toEqual({
