@@ -25,6 +25,8 @@ const TEXT_FIELDS = new Set([
 ]);
 /** Where the Responses API puts the base64 of what was drawn. */
 const DRAWING = "image_generation_call";
+/** Base64 that is no media: thoughts that only the provider can read (`reasoning.encrypted`, `redacted_thinking`). */
+const SEALED = /^reasoning\b|thinking$/;
 
 /**
  * Replace base64 media anywhere in the value, in place, by a text like `[image/png, 12345 bytes, sha256 9f86…]`.
@@ -55,7 +57,8 @@ function findMedia(value: unknown, parentKey: string, found: Media[]): void {
     if (leaf.length < 64 || TEXT_FIELDS.has(key)) continue;
     const [prefix, dataUrlType] = DATA_URL.exec(leaf) ?? [];
     const isDrawing = key === "result" && holder["type"] === DRAWING;
-    if (prefix === undefined && !((isDrawing || BASE64_FIELD.test(key)) && BASE64.test(leaf))) continue;
+    const isField = BASE64_FIELD.test(key) && !SEALED.test(String(holder["type"]));
+    if (prefix === undefined && !((isDrawing || isField) && BASE64.test(leaf))) continue;
     const replace = (description: string) => {
       holder[key] = description;
     };
