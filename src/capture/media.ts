@@ -8,8 +8,11 @@ interface Media {
 }
 
 const DATA_URL = /^data:([^;,]*)(?:;[^;,]+)*;base64,/;
-/** Fields that hold base64 without a `data:` URL around it (`input_audio.data`, `file.file_data`, `image.b64_json`). */
-const BASE64_FIELD = /^(?:file_)?data$|^b64_json$|^bytes$/;
+/**
+ * Fields that hold base64 without a `data:` URL around it (`input_audio.data`, `file.file_data`, `image.b64_json`; in
+ * Mistral's API `input_audio` itself).
+ */
+const BASE64_FIELD = /^(?:file_)?data$|^b64_json$|^bytes$|^input_audio$/;
 const BASE64 = /^[\w+/\s-]{64,}={0,2}\s*$/;
 /** What people and models write is never taken for media, even if it is a `data:` URL. */
 const TEXT_FIELDS = new Set([
