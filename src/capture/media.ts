@@ -14,6 +14,10 @@ const DATA_URL = /^data:([^;,]*)(?:;[^;,]+)*;base64,/;
  */
 const BASE64_FIELD = /^(?:file_)?data$|^b64_json$|^bytes$|^input_audio$/;
 const BASE64 = /^[\w+/\s-]{64,}={0,2}\s*$/;
+/** Fields that name some media, or where it is: base64 may stand there by itself (Perplexity's `file_url`, Ollama's `images`). */
+const MEDIA_FIELD = /^(?:input_)?(?:audio|image|video|file|document)(?:_url)?s?$|^url$/;
+/** No path and no id is that long without a dot, a dash or a colon. */
+const BARE_BASE64 = /^[A-Za-z\d+/]{256,}={0,2}$/;
 /** What people and models write is never taken for media, even if it is a `data:` URL. */
 const TEXT_FIELDS = new Set([
   "text",
@@ -61,7 +65,8 @@ function findMedia(value: unknown, parentKey: string, found: Media[]): void {
     const [prefix, dataUrlType] = DATA_URL.exec(leaf) ?? [];
     const isDrawing = key === "result" && holder["type"] === DRAWING;
     const isField = BASE64_FIELD.test(key) && !SEALED.test(String(holder["type"]));
-    if (prefix === undefined && !((isDrawing || isField) && BASE64.test(leaf))) continue;
+    const isBare = MEDIA_FIELD.test(Array.isArray(value) ? parentKey : key) && BARE_BASE64.test(leaf);
+    if (prefix === undefined && !isBare && !((isDrawing || isField) && BASE64.test(leaf))) continue;
     const replace = (description: string) => {
       holder[key] = description;
     };

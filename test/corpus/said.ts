@@ -54,6 +54,8 @@ function isMedia({ path, text }: Leaf): boolean {
   if (DATA_URL.test(text)) return true;
   // What `image_generation_call` drew.
   if (path.at(-1) === "result" && /^[A-Za-z0-9+/=]{1000,}$/.test(text)) return true;
+  // What some take where others take a URL.
+  if (path.some((key) => ["file_url", "images"].includes(key)) && /^[A-Za-z0-9+/=]{256,}$/.test(text)) return true;
   const inMedia = path.some((key) => ["input_audio", "audio", "file"].includes(key));
   return inMedia && MEDIA_KEYS.test(path.at(-1) ?? "") && /^[A-Za-z0-9+/=\s]{16,}$/.test(text);
 }
