@@ -111,9 +111,12 @@ function otherValues(told: readonly JsonObject[]): Map<string, unknown[]> {
   return values;
 }
 
-/** Fields whose pieces belong together; of all others (ids, names, types) each piece stands for itself. */
+/**
+ * Fields whose pieces belong together; of all others (ids, names, types) each piece stands for itself, and so does what is
+ * told of each of several sources.
+ */
 const PROSE =
-  /(?<!annotations.*)(^|\.)(content|text|thinking|reasoning|reasoning_content|refusal|arguments|summary|transcript|output)$/;
+  /(?<!(?:annotations|search_results).*)(^|\.)(content|text|thinking|reasoning|reasoning_content|refusal|arguments|summary|transcript|output)$/;
 /** A spoken answer travels as base64 pieces; its transcript is what was said. */
 const MEDIA = "audio.data";
 
