@@ -28,11 +28,14 @@ export function choicesToTrace(
   });
 }
 
-/** Some tell that they failed within a choice (OpenRouter), or in one word and no more (Mistral). */
+/** Reasons to finish that mean a failure: Mistral's, Z.ai's (its inference failed) and DeepSeek's (it was cut off by load). */
+const FAILURES: readonly unknown[] = ["error", "network_error", "insufficient_system_resource"];
+
+/** Some tell that they failed within a choice (OpenRouter), or in one word and no more. */
 function failureOf(choices: unknown): unknown {
   for (const choice of Array.isArray(choices) ? choices : []) {
     const { error, finish_reason } = asObject(choice);
-    if (error || finish_reason === "error") return error || { finish_reason };
+    if (error || FAILURES.includes(finish_reason)) return error || { finish_reason };
   }
   return undefined;
 }

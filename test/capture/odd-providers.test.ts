@@ -170,6 +170,18 @@ describe("an error told within a choice: the call failed, and the messages say h
       error,
     ],
     ["Mistral, with no word on it", create, json(answer({}, { finish_reason: "error" })), { finish_reason: "error" }],
+    [
+      "DeepSeek, by a reason of its own",
+      create,
+      json(answer({}, { finish_reason: "insufficient_system_resource" })),
+      { finish_reason: "insufficient_system_resource" },
+    ],
+    [
+      "Z.ai, by a reason of its own, streamed",
+      stream,
+      raw(events(piece("Hello there."), { choices: [{ index: 0, delta: {}, finish_reason: "network_error" }] }) + done),
+      { finish_reason: "network_error" },
+    ],
   ] as const)("%s", async (_, use, reply, told) => {
     const [trace] = await tracesOf(use, reply);
     expect(trace?.messages.slice(1).map(fromTraceMessage)).toEqual([

@@ -59,12 +59,17 @@ function plainBody(text: string): JsonObject {
 function isComplete(recording: Recording): boolean {
   if (!isEventStream(recording)) {
     const choices = objectsIn(plainBody(recording.response_body)["choices"]);
-    return choices.length > 0 && choices.every(({ finish_reason, error }) => finish_reason !== "error" && !error);
+    return choices.length > 0 && choices.every(({ finish_reason, error }) => !isFailure(finish_reason) && !error);
   }
   const { choices } = assembleStream(recording.response_body);
   return (
-    choices.length > 0 && choices.every(({ finishReason }) => finishReason !== undefined && finishReason !== "error")
+    choices.length > 0 && choices.every(({ finishReason }) => finishReason !== undefined && !isFailure(finishReason))
   );
+}
+
+/** Mistral's word, Z.ai's and DeepSeek's. */
+function isFailure(finishReason: unknown): boolean {
+  return /^(error|network_error|insufficient_system_resource)$/.test(String(finishReason));
 }
 
 /** JSON replies: `choices` and `usage` must be stored exactly as they came. */
