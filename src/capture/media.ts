@@ -92,7 +92,11 @@ function declaredType(holder: unknown, parentKey: string): string {
 
 function decodeBase64(base64: string): Uint8Array<ArrayBuffer> | undefined {
   try {
-    return Uint8Array.from(atob(base64.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
+    const binary = atob(base64.replaceAll("-", "+").replaceAll("_", "/"));
+    const bytes = new Uint8Array(binary.length);
+    // Not by `Uint8Array.from`: an image of 2 MB held its host up for a quarter of a second.
+    for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
+    return bytes;
   } catch {
     return undefined; // not base64 after all: it stays as it is
   }
