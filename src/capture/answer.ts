@@ -63,12 +63,13 @@ export function areChoices(choices: unknown): choices is JsonObject[] | JsonObje
 function describeEnding({ ending, status, droppedBytes }: CapturedCall, answer: Answer): CallEnding | undefined {
   const { done, error, remarks } = answer;
   const dropped = droppedBytes > 0 ? { dropped_bytes: droppedBytes } : undefined;
-  const failedStatus = status !== undefined && status >= 400 ? { status } : undefined;
+  const failed = status !== undefined && status >= 400 ? ({ ended: "failed", status } as const) : undefined;
   const facts = { ...remarks, ...dropped };
-  if (error !== undefined && error !== null) return { ended: "failed", ...failedStatus, error, ...facts };
-  // What was remarked until then ("in progress") is no longer so.
-  if (ending && !done) return { ...ending, ...failedStatus, ...dropped };
-  if (failedStatus) return { ended: "failed", ...failedStatus, ...facts };
+  if (error !== undefined && error !== null) return { ended: "failed", ...failed, error, ...facts };
+  // What was remarked until then ("in progress") is no longer so. A refusal stays one when its reader leaves, as clients
+  // that try again do.
+  if (ending && !done) return { ...ending, ...failed, ...dropped };
+  if (failed) return { ...failed, ...facts };
   return Object.keys(facts).length > 0 ? { ended: "complete", ...facts } : undefined;
 }
 

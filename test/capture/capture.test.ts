@@ -4,7 +4,7 @@ import { wrapOpenAI } from "../../src/capture/openai.ts";
 import { tracingFetch } from "../../src/capture/tracing-fetch.ts";
 import { isTraceLoggerError } from "../../src/errors.ts";
 import type { TraceSink } from "../../src/sink.ts";
-import { fromTraceMessage } from "../../src/transcript.ts";
+import { callEnding, fromTraceMessage } from "../../src/transcript.ts";
 import {
   broken,
   type ChatServer,
@@ -299,6 +299,15 @@ describe("how a call ended", () => {
     });
     expect((await endingOf(sink)).call).toEqual({ ended: "failed", status: 404, error: { message: "No such model." } });
     expect(quiet.sink.traces).toEqual([]);
+  });
+
+  test("failed at once, and tried again: the client throws that answer away unread, and it failed all the same", async () => {
+    const busy = json({ error: { message: "Busy." } }, { status: 503, headers: { "retry-after-ms": "1" } });
+    server.script(busy, json(completion({ content: "Hello there." })));
+    const { client, sink } = traced({ captureErrors: true });
+    await client.chat.completions.create(ask, { maxRetries: 1 });
+    const endings = (await sink.settle(2)).map((trace) => callEnding(trace));
+    expect(endings).toEqual([{ ended: "failed", status: 503 }, { ended: "complete" }]);
   });
 
   test("failed at once: no connection, and aborted before an answer", async () => {
