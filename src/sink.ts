@@ -33,6 +33,25 @@ export interface DeferringTraceSink extends TraceSink {
   [deferTrace](work: () => void | Promise<void>): void;
 }
 
+/** A call that is under way, and whose end nobody may ever tell. */
+export interface OpenCall {
+  /** Nobody will hear of this call again. Does nothing when it has ended meanwhile; never throws. */
+  abandon(): void;
+}
+
+/** Where a sink that closes finds the calls that it must not outlive: it abandons them first. `Symbol.for` as above. */
+export const openCalls: unique symbol = Symbol.for("tracelogger.open-calls");
+
+/** A sink that closes (see {@link openCalls}). */
+export interface ClosingTraceSink extends TraceSink {
+  readonly [openCalls]: Set<OpenCall>;
+}
+
+/** The open calls of a sink that wants to know them. */
+export function openCallsOf(sink: TraceSink): Set<OpenCall> | undefined {
+  return openCalls in sink ? (sink as ClosingTraceSink)[openCalls] : undefined; // `in` has just proven the shape
+}
+
 /** Hand finished-call work to the sink: deferred when the sink can, else in a task of its own. */
 export function defer(sink: TraceSink, work: () => void | Promise<void>): void {
   if (deferTrace in sink)

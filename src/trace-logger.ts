@@ -14,7 +14,14 @@ import type {
   TraceLoss,
   TraceReceipt,
 } from "./receipts.ts";
-import { type DeferringTraceSink, deferTrace, type LogOptions } from "./sink.ts";
+import {
+  type ClosingTraceSink,
+  type DeferringTraceSink,
+  deferTrace,
+  type LogOptions,
+  type OpenCall,
+  openCalls,
+} from "./sink.ts";
 import type { TraceInput } from "./trace.ts";
 
 /** How long `flush` or `close` may take. */
@@ -36,7 +43,9 @@ const MAX_LOSS_DEPTH = 20;
  * Takes traces, and delivers each of them once and whole. `logTrace`, `flush` and `close` never throw and never
  * reject: what went wrong is in what they give back.
  */
-export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDisposable {
+export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWithProcess, AsyncDisposable {
+  /** @internal Calls under way that built-in capture would hear no more of; see `openCalls` in sink.ts. */
+  readonly [openCalls] = new Set<OpenCall>();
   readonly #options: ResolvedOptions;
   readonly #delivery: Delivery;
   readonly #deferred = new Deferred(() => this.#onChange());
@@ -154,6 +163,7 @@ export class TraceLogger implements DeferringTraceSink, EndsWithProcess, AsyncDi
   }
 
   async #close(passed: Promise<void>): Promise<FlushReport> {
+    for (const call of this[openCalls]) call.abandon();
     const building = this.#deferred.finish();
     if (building) await Promise.race([building, passed]);
     this.#isClosed = true;

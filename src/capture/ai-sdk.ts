@@ -7,13 +7,13 @@ import type {
   LanguageModelV4Usage,
 } from "@ai-sdk/provider";
 import type { LanguageModelMiddleware } from "ai";
-import type { TraceSink } from "../sink.ts";
+import type { OpenCall, TraceSink } from "../sink.ts";
 import type { CallEnding } from "../transcript.ts";
 import { partsToMessage, promptToMessages } from "./ai-sdk-messages.ts";
 import { collectParts, observeParts, type PartCollector, type SaidPart } from "./ai-sdk-parts.ts";
 import { type CallControl, HEADER, readControl } from "./call-control.ts";
 import { isCaptured, logCall, type ModelCall, toEnding } from "./model-call.ts";
-import { abandonWhenCollected, closeCall, type OpenCall, openCall, touchCall } from "./open-calls.ts";
+import { abandonWhenCollected, closeCall, openCall, touchCall } from "./open-calls.ts";
 import { resolveCaptureOptions } from "./options.ts";
 import { takeHeader } from "./request.ts";
 
@@ -146,7 +146,7 @@ class StreamingCall implements OpenCall {
 
   constructor(call: Call) {
     this.#call = call;
-    openCall(this);
+    openCall(this, call.sink);
     // The SDK stops reading at an abort without cancelling, and then nobody else would tell.
     call.params.abortSignal?.addEventListener("abort", this.abandon, { once: true });
   }
@@ -175,10 +175,10 @@ class StreamingCall implements OpenCall {
   #endWith(ending: CallEnding | undefined): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    closeCall(this);
+    const { sink, control } = this.#call;
+    closeCall(this, sink);
     this.#call.params.abortSignal?.removeEventListener("abort", this.abandon);
     const { content, modelId, finish } = this.#parts;
-    const { sink, control } = this.#call;
     logCall(sink, control, () => toModelCall(this.#call, { content, modelId, finish, ending }));
   }
 }

@@ -2,13 +2,13 @@ import type { CallbackHandlerMethods } from "@langchain/core/callbacks/base";
 import type { BaseMessage } from "@langchain/core/messages";
 import type { Generation, LLMResult } from "@langchain/core/outputs";
 import { invalidOption } from "../errors.ts";
-import type { TraceSink } from "../sink.ts";
+import type { OpenCall, TraceSink } from "../sink.ts";
 import type { CallEnding } from "../transcript.ts";
 import { type CallControl, HEADER, readControl } from "./call-control.ts";
 import { generationMessage, toChatMessage } from "./langchain-messages.ts";
 import { SaidSoFar } from "./langchain-said.ts";
 import { type ChatMessage, type Choice, isCaptured, logCall, type ModelCall, toEnding } from "./model-call.ts";
-import { closeCall, type OpenCall, openCall, touchCall } from "./open-calls.ts";
+import { closeCall, openCall, touchCall } from "./open-calls.ts";
 import { resolveCaptureOptions } from "./options.ts";
 
 /** Options of {@link tracingHandler}. */
@@ -45,7 +45,8 @@ export interface TracingHandler extends CallbackHandlerMethods {
   readonly awaitHandlers: true;
   /**
    * Trace every call that is still open as aborted, with what was said so far. For the place where you break out of a
-   * stream without an `AbortSignal` and flush right afterwards; without it this happens when the process ends.
+   * stream without an `AbortSignal` and flush right afterwards; without it this happens when the logger is closed, or
+   * when the process ends.
    */
   endOpenCalls(): void;
 }
@@ -123,7 +124,7 @@ class Run implements OpenCall {
   constructor(input: RunInput, context: RunContext) {
     this.#input = input;
     this.#context = context;
-    openCall(this);
+    openCall(this, context.sink);
   }
 
   /** What the n-th completion has said so far. */
@@ -178,7 +179,7 @@ class Run implements OpenCall {
 
   #close(): void {
     this.#isOver = true;
-    closeCall(this);
+    closeCall(this, this.#context.sink);
     this.#context.onEnd();
   }
 }

@@ -1,12 +1,10 @@
 /**
  * Calls that have begun and whose end nobody has told. LangChain says nothing when a reader breaks out of a stream,
  * and a stream of the AI SDK can be dropped without being cancelled; what was said in such a call must not be lost
- * with it. It ends as aborted when its stream is garbage, or when the process has nothing else left to do.
+ * with it. It ends as aborted when its stream is garbage, when its sink closes, or when the process has nothing else
+ * left to do.
  */
-export interface OpenCall {
-  /** Nobody will hear of this call again. Does nothing when it has ended meanwhile; never throws. */
-  abandon(): void;
-}
+import { type OpenCall, openCallsOf, type TraceSink } from "../sink.ts";
 
 /** A call of which nothing was heard for an hour is over: what is held for it is bounded in time, too. */
 const MAX_IDLE_MS = 3_600_000;
@@ -30,12 +28,13 @@ function abandonIdle(now: number): void {
 }
 
 /** From now on the call is open; one listener for all of them, and only while there is one. */
-export function openCall(call: OpenCall): void {
+export function openCall(call: OpenCall, sink: TraceSink): void {
   const now = performance.now();
   // Here and not by a timer: nothing grows while no call begins.
   abandonIdle(now);
   if (open.size === 0) globalThis.process?.on?.("beforeExit", onBeforeExit);
   open.set(call, now);
+  openCallsOf(sink)?.add(call);
 }
 
 /** Something was heard of the call. */
@@ -48,7 +47,8 @@ export function abandonWhenCollected(call: OpenCall, carrier: object): void {
   collected?.register(carrier, call, call);
 }
 
-export function closeCall(call: OpenCall): void {
+export function closeCall(call: OpenCall, sink: TraceSink): void {
   collected?.unregister(call);
+  openCallsOf(sink)?.delete(call);
   if (open.delete(call) && open.size === 0) globalThis.process?.off?.("beforeExit", onBeforeExit);
 }

@@ -11,8 +11,8 @@ import * as z from "zod";
 import { type TracingMiddlewareOptions, tracingMiddleware } from "../../src/capture/ai-sdk.ts";
 import { type CallControl, traceHeaders } from "../../src/capture/call-control.ts";
 import { type TracingHandlerOptions, tracingHandler } from "../../src/capture/langchain.ts";
-import { closeCall, type OpenCall, openCall, touchCall } from "../../src/capture/open-calls.ts";
-import type { TraceSink } from "../../src/sink.ts";
+import { closeCall, openCall, touchCall } from "../../src/capture/open-calls.ts";
+import type { OpenCall, TraceSink } from "../../src/sink.ts";
 import { type ChatServer, chunk, completion, json, sse, startChatServer, toolCall } from "./chat-server.ts";
 import { recordingSink } from "./recording-sink.ts";
 
@@ -251,10 +251,11 @@ describe("the handler", () => {
 describe("a call whose end nobody tells", () => {
   afterEach(() => vi.useRealTimers());
   const hour = 3_600_000;
+  const sink = recordingSink();
 
   function call(): OpenCall & { readonly abandon: ReturnType<typeof vi.fn<() => void>> } {
     const self: OpenCall & { abandon: ReturnType<typeof vi.fn<() => void>> } = {
-      abandon: vi.fn<() => void>(() => closeCall(self)),
+      abandon: vi.fn<() => void>(() => closeCall(self, sink)),
     };
     return self;
   }
@@ -262,27 +263,27 @@ describe("a call whose end nobody tells", () => {
   test("is given up when another begins an hour after something was last heard of it", () => {
     vi.useFakeTimers();
     const [silent, heard, later] = [call(), call(), call()];
-    openCall(silent); // 1. both begin
-    openCall(heard);
+    openCall(silent, sink); // 1. both begin
+    openCall(heard, sink);
     vi.advanceTimersByTime(hour / 2);
     touchCall(heard); // 2. half an hour later one of them says something
     vi.advanceTimersByTime(hour / 2);
     expect(silent.abandon).not.toHaveBeenCalled();
-    openCall(later); // 3. the hour of the other is over
+    openCall(later, sink); // 3. the hour of the other is over
     expect(silent.abandon).toHaveBeenCalledTimes(1);
     expect(heard.abandon).not.toHaveBeenCalled();
-    for (const one of [heard, later]) closeCall(one);
+    for (const one of [heard, later]) closeCall(one, sink);
   });
 
   test("is not opened again by what is heard after its end", () => {
     vi.useFakeTimers();
     const [ended, later] = [call(), call()];
-    openCall(ended);
-    closeCall(ended);
+    openCall(ended, sink);
+    closeCall(ended, sink);
     touchCall(ended);
     vi.advanceTimersByTime(hour);
-    openCall(later);
+    openCall(later, sink);
     expect(ended.abandon).not.toHaveBeenCalled();
-    closeCall(later);
+    closeCall(later, sink);
   });
 });

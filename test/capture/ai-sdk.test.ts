@@ -20,7 +20,9 @@ import * as z from "zod";
 import { type TracingMiddlewareOptions, tracingMiddleware } from "../../src/capture/ai-sdk.ts";
 import type { TraceSink } from "../../src/sink.ts";
 import type { Trace } from "../../src/trace.ts";
+import { TraceLogger } from "../../src/trace-logger.ts";
 import { fromTraceMessage } from "../../src/transcript.ts";
+import { scriptedEndpoint } from "../support.ts";
 import {
   broken,
   type ChatServer,
@@ -599,6 +601,18 @@ describe("how a call ended is in the trace", () => {
     process.emit("beforeExit", 0);
     expect(await sink.flush()).toHaveLength(1);
   });
+});
+
+test("a stream that its reader left is delivered by close(), as aborted: the SDK goes on holding it", async () => {
+  await using provider = await startChatServer();
+  provider.script(endless(chunk({ role: "assistant", content: "Once " }), chunk({ content: "upon" })));
+  await using endpoint = await scriptedEndpoint();
+  const logger = new TraceLogger({ endpoint: endpoint.url });
+  for await (const _ of streamText({ model: traced(openai(provider), logger), prompt: "Hello" }).textStream) break;
+  await logger.close();
+  const call = { ended: "aborted" };
+  expect(endpoint.stored.map(said)).toEqual([[{ role: "user", content: "Hello" }, expect.anything(), { call }]]);
+  expect(logger.stats).toMatchObject({ accepted: 1, delivered: 1 });
 });
 
 test("a stream that became garbage unread is aborted", async () => {

@@ -8,7 +8,9 @@ import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { tracingHandler } from "../../src/capture/langchain.ts";
 import type { Trace } from "../../src/trace.ts";
+import { TraceLogger } from "../../src/trace-logger.ts";
 import { fromTraceMessage } from "../../src/transcript.ts";
+import { scriptedEndpoint } from "../support.ts";
 import {
   broken,
   type ChatServer,
@@ -306,6 +308,19 @@ describe("how a call ended is in the trace", () => {
       expect(await sink.flush()).toHaveLength(1);
     }
   });
+});
+
+test("a stream that was left by a break is delivered by close(), as aborted", async () => {
+  await using provider = await startChatServer();
+  provider.script(endless(chunk({ role: "assistant", content: "Once " }), chunk({ content: "upon" })));
+  await using endpoint = await scriptedEndpoint();
+  const logger = new TraceLogger({ endpoint: endpoint.url });
+  for await (const { text } of await chat(provider, { callbacks: [tracingHandler(logger)] }).stream("Hello"))
+    if (text !== "") break;
+  await logger.close();
+  const reply = { role: "assistant", content: expect.stringMatching(/^Once/) };
+  expect(endpoint.stored.map(said)).toEqual([[hello, reply, { call: { ended: "aborted" } }]]);
+  expect(logger.stats).toMatchObject({ accepted: 1, delivered: 1 });
 });
 
 describe("with fake models", () => {
