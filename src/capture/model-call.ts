@@ -80,16 +80,28 @@ export function isCaptured<Call>(
 
 /** The ending that an error means: aborted when the caller's signal or the error itself says so, else failed. */
 export function toEnding(error: unknown, signal: AbortSignal | undefined): CallEnding {
-  const { name, message, status, statusCode, code }: Record<string, unknown> = Object(error); // anything can be thrown
+  const { name }: Record<string, unknown> = Object(error); // anything can be thrown
   if (signal?.aborted || name === "AbortError" || name === "ModelAbortError") return { ended: "aborted" };
+  return { ended: "failed", error: plainError(error) ?? describeError(error) };
+}
+
+/** An error that a stream told is handed on as the provider's own words, in an object without a class. */
+function plainError(error: unknown): unknown {
+  if (Object.getPrototypeOf(Object(error)) !== Object.prototype) return undefined;
+  try {
+    return toPlainData([error])[0];
+  } catch {
+    return undefined; // it is no data: cyclic, say
+  }
+}
+
+function describeError(error: unknown): object {
+  const { name, message, status, statusCode, code }: Record<string, unknown> = Object(error);
   const httpStatus = [status, statusCode].find((one) => typeof one === "number");
   return {
-    ended: "failed",
-    error: {
-      name: typeof name === "string" ? name : typeof error,
-      message: typeof message === "string" ? message : String(error),
-      ...(httpStatus !== undefined && { status: httpStatus }),
-      ...(code !== undefined && code !== null && { code }),
-    },
+    ...(typeof name === "string" && { name }),
+    message: typeof message === "string" ? message : String(error),
+    ...(httpStatus !== undefined && { status: httpStatus }),
+    ...(code !== undefined && code !== null && { code }),
   };
 }

@@ -562,6 +562,21 @@ describe("how a call ended is in the trace", () => {
     expect(said(failed).at(-1)).toEqual({
       call: { ended: "failed", error: { name: "TypeError", message: "overloaded" } },
     });
+    const cyclic: { message: string; self?: unknown } = { message: "round" };
+    cyclic.self = cyclic;
+    for (const [error, stored] of [
+      // As providers hand on what a stream told: their words, whatever they are.
+      [
+        { type: "overloaded", code: 503, message: "Too busy." },
+        { type: "overloaded", code: 503, message: "Too busy." },
+      ],
+      [{ detail: "No more." }, { detail: "No more." }],
+      ["Too busy.", { message: "Too busy." }],
+      [cyclic, { message: "round" }],
+    ]) {
+      const trace = await traceOf(...text("t", "Hi"), { type: "error", error });
+      expect(said(trace).at(-1)).toEqual({ call: { ended: "failed", error: stored } });
+    }
     expect(said(await traceOf(...text("t", "Hi"), finish("interrupted"))).at(-1)).toMatchObject(
       ended({ ended: "failed" }),
     );
