@@ -50,8 +50,10 @@ TBLPROPERTIES (
 
 -- Traces and tokens, by day and model.
 SELECT dt, model, count(*) AS traces,
-  sum(CAST(json_extract_scalar(usage, '$.prompt_tokens') AS bigint)) AS tokens_in,
-  sum(CAST(json_extract_scalar(usage, '$.completion_tokens') AS bigint)) AS tokens_out
+  sum(CAST(coalesce(json_extract_scalar(usage, '$.prompt_tokens'), json_extract_scalar(usage, '$.input_tokens'),
+    json_extract_scalar(usage, '$.inputTokens.total'), json_extract_scalar(usage, '$.promptTokens')) AS bigint)) AS tokens_in,
+  sum(CAST(coalesce(json_extract_scalar(usage, '$.completion_tokens'), json_extract_scalar(usage, '$.output_tokens'),
+    json_extract_scalar(usage, '$.outputTokens.total'), json_extract_scalar(usage, '$.completionTokens')) AS bigint)) AS tokens_out
 FROM traces WHERE fp = 'gpt-5' AND dt BETWEEN '20240501' AND '20240531'
 GROUP BY dt, model ORDER BY dt, model;
 

@@ -20,8 +20,13 @@ CREATE VIEW traces AS SELECT * FROM read_json($files, format = 'auto', columns =
   messages: 'STRUCT("role" VARCHAR, content VARCHAR)[]', choices: 'JSON', usage: 'JSON'
 })`;
 
-const TOKENS_IN = "coalesce(usage->>'$.prompt_tokens', usage->>'$.input_tokens')::BIGINT";
-const TOKENS_OUT = "coalesce(usage->>'$.completion_tokens', usage->>'$.output_tokens')::BIGINT";
+/** As chat completions, responses, the AI SDK and LangChain's completion models call them. */
+const TOKENS_IN = tokens("prompt_tokens", "input_tokens", "inputTokens.total", "promptTokens");
+const TOKENS_OUT = tokens("completion_tokens", "output_tokens", "outputTokens.total", "completionTokens");
+
+function tokens(...paths: readonly string[]): string {
+  return `coalesce(${paths.map((path) => `usage->>'$.${path}'`).join(", ")})::BIGINT`;
+}
 
 /** Question → SQL. */
 export const QUESTIONS = {

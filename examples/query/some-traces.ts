@@ -32,6 +32,7 @@ export const SOME_TRACES = [
     ...{ id: "aborted", model: "gpt-5", created: DAY_2 },
     messages: [question, toCallMessage({ ended: "aborted" })],
     choices: [],
+    usage: { inputTokens: { total: 9, noCache: 9 }, outputTokens: { total: 2 } }, // as the AI SDK tells it
   },
 ];
 

@@ -99,7 +99,7 @@ function contentPart(part: unknown): Html {
 /** What stands for a picture: its address, or what it was before it was left out (type, size, hash). Never loaded. */
 function imageOf({ type, image_url: image }: ShownMessage): string | undefined {
   if (type !== "image_url" && type !== "input_image") return undefined;
-  const said = isObject(image) ? image["url"] : image;
+  const said = isObject(image) ? (image["url"] ?? image["data"]) : image;
   return isText(said) && said.length < 2000 ? said : undefined;
 }
 

@@ -1,4 +1,5 @@
 /** A stored trace as one HTML file for people: nothing outside it, nothing of the trace can run in it. */
+import { isObject } from "../json.ts";
 import type { Trace } from "../trace.ts";
 import { type Html, html, renderPage, visibleJson } from "./html.ts";
 import { messageCard } from "./share-message.ts";
@@ -44,12 +45,16 @@ function facts(trace: Trace): (readonly [string, string | Html])[] {
   ];
 }
 
-/** `usage` is open-ended: chat completions, responses and others name their counts differently. */
+/** `usage` is open-ended: chat completions, responses, the AI SDK, LangChain and others name their counts differently. */
 function tokenFact(usage: Trace["usage"]): string | undefined {
-  const count = (...names: string[]) => names.map((name) => usage?.[name]).find((value) => typeof value === "number");
-  const input = count("prompt_tokens", "input_tokens");
-  const output = count("completion_tokens", "output_tokens");
-  const total = count("total_tokens");
+  const count = (...names: string[]) =>
+    names
+      .map((name) => usage?.[name])
+      .map((value) => (isObject(value) ? value["total"] : value))
+      .find((value) => typeof value === "number");
+  const input = count("prompt_tokens", "input_tokens", "inputTokens", "promptTokens");
+  const output = count("completion_tokens", "output_tokens", "outputTokens", "completionTokens");
+  const total = count("total_tokens", "totalTokens");
   if (input === undefined && output === undefined) return total === undefined ? undefined : String(total);
   return `${input ?? "?"} in, ${output ?? "?"} out`;
 }

@@ -15,6 +15,20 @@ describe("a share page", () => {
     }
   });
 
+  test.each([
+    ["the Responses API", { input_tokens: 12, output_tokens: 34 }],
+    ["the AI SDK", { inputTokens: { total: 12, noCache: 2 }, outputTokens: { total: 34 }, raw: { prompt_tokens: 1 } }],
+    ["LangChain's completion models", { promptTokens: 12, completionTokens: 34, totalTokens: 46 }],
+  ])("finds the tokens where %s has them", async (_, usage) => {
+    expect(await pageOf({ usage })).toContain("12 in, 34 out");
+  });
+
+  test("says what an image was also where its bytes stood by themselves", async () => {
+    const image = { type: "image_url", image_url: { data: "[image/png, 135 bytes]", media_type: "image/png" } };
+    const page = await pageOf({ messages: [toTraceMessage({ role: "user", content: [image] })] });
+    expect(page).toContain("Image: [image/png, 135 bytes]");
+  });
+
   test("shows a block of code as code, and leaves nothing of it out", async () => {
     const page = await pageOf({
       messages: [{ role: "user", content: "See:\n```ts\na < b\n```\nand ```this``` is\n```\nopen" }],

@@ -33,7 +33,7 @@ describe.each(STORINGS)("DuckDB over what is stored as %o", (storing) => {
     expect(answers["Traces and tokens, by day and model"]).toEqual([
       { day: "2024-05-04", model: "gpt-5", traces: 2, tokens_in: 42, tokens_out: 26, without_usage: 0 },
       { day: "2024-05-04", model: "olmo-2", traces: 1, tokens_in: null, tokens_out: null, without_usage: 1 },
-      { day: "2024-05-05", model: "gpt-5", traces: 1, tokens_in: null, tokens_out: null, without_usage: 1 },
+      { day: "2024-05-05", model: "gpt-5", traces: 1, tokens_in: 9, tokens_out: 2, without_usage: 0 },
     ]);
   });
 
@@ -124,8 +124,8 @@ describe("the Athena tables", () => {
       for (const query of queries) answers.push((await connection.runAndReadAll(query)).getRowsJson());
       expect(answers).toEqual([
         [
-          ["20240504", "gpt-5", "2", "12", "6"],
-          ["20240505", "gpt-5", "1", null, null],
+          ["20240504", "gpt-5", "2", "42", "26"],
+          ["20240505", "gpt-5", "1", "9", "2"],
         ],
         [
           ["not said", "1"],
