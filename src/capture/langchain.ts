@@ -53,7 +53,8 @@ export interface TracingHandler extends CallbackHandlerMethods {
 
 /**
  * A callback handler for LangChain's models: every call of a model becomes a trace, each step of an agent and each
- * input of a batch its own. Pass it wherever LangChain takes `callbacks`: to a model, to `invoke`, to a chain.
+ * input of a batch its own. Pass it wherever LangChain takes `callbacks`: to a model, to `invoke`, to a chain. In more
+ * than one of these places it traces a call once, and so do several handlers of one logger.
  *
  * `traceHeaders` of the main entry name one call, sample it by its conversation, or leave it out: give them as `metadata`
  * (`model.invoke(input, { metadata: traceHeaders({ off: true }) })`), which LangChain keeps from the provider.
@@ -72,12 +73,18 @@ export function tracingHandler(sink: TraceSink, options: TracingHandlerOptions =
     throw invalidOption(message);
   }
   const runs = new Map<string, Run>();
+  const followed = followedFor(sink);
   const start = (runId: string, input: RunInput, { tags = [], metadata = {} }: RunLabels): void => {
-    if (runs.has(runId)) return; // the same handler twice, in the model's callbacks and in the call's
+    if (followed.has(runId)) return; // this handler, or another of this sink: in the model's callbacks and in the call's
     const control = HEADER in metadata ? readControl(metadata[HEADER]) : {};
     const { model, messages } = input;
     if (!isCaptured(control, shouldCapture, () => ({ model, messages, tags, metadata }))) return;
-    runs.set(runId, new Run(input, { sink, control, captureErrors, onEnd: () => runs.delete(runId) }));
+    const onEnd = () => {
+      runs.delete(runId);
+      followed.delete(runId);
+    };
+    runs.set(runId, new Run(input, { sink, control, captureErrors, onEnd }));
+    followed.add(runId);
     if (runs.size > maxOpenCalls) runs.values().next().value?.abandon();
   };
   return {
@@ -94,6 +101,15 @@ export function tracingHandler(sink: TraceSink, options: TracingHandlerOptions =
       for (const run of runs.values()) run.abandon();
     },
   };
+}
+
+/** Which runs a sink is told of already, by whichever of its handlers. */
+const followedBySink = new WeakMap<TraceSink, Set<string>>();
+
+function followedFor(sink: TraceSink): Set<string> {
+  const followed = followedBySink.get(sink) ?? new Set();
+  followedBySink.set(sink, followed);
+  return followed;
 }
 
 interface RunInput {

@@ -358,6 +358,23 @@ describe("with fake models", () => {
     expect(await sink.flush()).toHaveLength(1);
   });
 
+  test("two handlers of one sink trace once, two of two sinks each", async () => {
+    const [sink, other] = [recordingSink(), recordingSink()];
+    const model = new FakeStreamingChatModel({ responses: [new AIMessage("one")], callbacks: [tracingHandler(sink)] });
+    const callbacks = [tracingHandler(sink), tracingHandler(other)];
+    for await (const _ of await model.stream("Hi", { callbacks }));
+    for (const each of [sink, other]) {
+      expect((await each.flush()).map(said)).toEqual([
+        [
+          { role: "user", content: "Hi" },
+          { role: "assistant", content: "one" },
+        ],
+      ]);
+    }
+    await model.invoke("Hi again");
+    expect(await sink.flush()).toHaveLength(2);
+  });
+
   test("content blocks and tool calls of LangChain's own form", async () => {
     const sink = recordingSink();
     const message = new AIMessage({
