@@ -154,11 +154,15 @@ class Run implements OpenCall {
   complete(result: LLMResult): void {
     this.#endWith(() => {
       const generations = result.generations.flat();
+      const usage = usageOf(generations[0], result.llmOutput);
+      // The choices of a stream are run together by LangChain, and so is the model's name.
+      if (this.#said.size > Math.max(generations.length, 1))
+        return { ...this.#call(this.#choicesSoFar(), undefined), usage };
       const reply = generationMessage(generations[0])?.response_metadata ?? {};
       return {
         ...this.#call(generations.map(toChoice), undefined),
         model: firstString(reply["model_name"], reply["model"], result.llmOutput?.["model_name"]) ?? this.#input.model,
-        usage: usageOf(generations[0], result.llmOutput),
+        usage,
       };
     });
   }
@@ -173,14 +177,11 @@ class Run implements OpenCall {
   }
 
   #endUnfinished(ending: CallEnding): void {
-    this.#endWith(() => {
-      const choices = [...this.#said].map(([index, said]) => ({
-        index,
-        message: said.toMessage(),
-        finish_reason: null,
-      }));
-      return this.#call(choices, ending);
-    });
+    this.#endWith(() => this.#call(this.#choicesSoFar(), ending));
+  }
+
+  #choicesSoFar(): Choice[] {
+    return [...this.#said].map(([index, said]) => ({ index, message: said.toMessage(), finish_reason: null }));
   }
 
   #call(choices: readonly Choice[], ending: CallEnding | undefined): ModelCall {

@@ -160,6 +160,38 @@ describe("with @langchain/openai over HTTP, the trace holds", () => {
     }
   });
 
+  test("several choices of a stream, apart, though LangChain runs them together", async () => {
+    await using provider = await startChatServer();
+    const second = { index: 1 };
+    provider.script(
+      sse(
+        chunk({ role: "assistant", content: "" }),
+        chunk({ role: "assistant", content: "" }, second),
+        chunk({ content: "one " }),
+        chunk({ content: "two " }, second),
+        chunk({ content: "one" }),
+        chunk({ content: "two" }, second),
+        chunk({}, { finish_reason: "stop" }),
+        chunk({}, { ...second, finish_reason: "stop" }),
+        usageChunk,
+      ),
+    );
+    const sink = recordingSink();
+    const model = chat(provider, { n: 2, callbacks: [tracingHandler(sink)] });
+    let read = "";
+    for await (const { text } of await model.stream("Hello")) read += text;
+    expect(read).toBe("one two onetwo");
+    const [trace, ...others] = await sink.flush();
+    expect(others).toEqual([]);
+    expect(trace?.model).toBe("gpt-test");
+    expect(trace?.usage).toEqual(usage);
+    expect(trace?.messages.map(fromTraceMessage)).toEqual([
+      { message: hello },
+      { message: { role: "assistant", content: "one one" } },
+      { message: { role: "assistant", content: "two two" }, choice: 1 },
+    ]);
+  });
+
   test("the Responses API, with a reasoning summary", async () => {
     await using provider = await startChatServer();
     provider.script(
