@@ -3,7 +3,7 @@
  * there from ESM and from CommonJS. Needs a build (`npm run build`). Run by `npm run check:package`.
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -64,6 +64,20 @@ new TraceLogger({ endpont: "http://127.0.0.1" });
     const module = resolution === "bundler" ? "esnext" : resolution;
     const how = ["--module", module, "--moduleResolution", resolution];
     run(project, join(root, "node_modules/.bin/tsc"), ...flags, ...how, "types.mts");
+  }
+}
+
+/** What the types are made of is declared: package managers that hoist nothing (pnpm) would not find anything else. */
+function checkDeclarations(project: string): void {
+  const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const declared = Object.keys({ ...dependencies, ...peerDependencies });
+  const dist = join(project, "node_modules/tracelogger/dist");
+  for (const file of readdirSync(dist).filter((name) => /[.]d[.]c?ts$/.test(name))) {
+    const imports = readFileSync(join(dist, file), "utf8").matchAll(/(?:from|import) ['"](?![.]|node:)([^'"]+)/g);
+    const unknown = [...imports]
+      .map(([, path = ""]) => path)
+      .filter((path) => !declared.some((name) => `${path}/`.startsWith(`${name}/`)));
+    if (unknown.length > 0) throw new Error(`${file} imports types of ${unknown}, which package.json does not declare`);
   }
 }
 
@@ -132,6 +146,7 @@ try {
     if (printed !== "delivered hi\n") throw new Error(`${file} printed ${printed}`);
   }
   checkTypes(project);
+  checkDeclarations(project);
   const help = run(project, process.execPath, "node_modules/.bin/tracelogger", "--help");
   if (!help.includes("dev")) throw new Error(`tracelogger --help printed ${help}`);
   console.log(run(project, "du", "-sh", "node_modules"));

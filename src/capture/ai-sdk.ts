@@ -35,8 +35,11 @@ export interface ModelCallInfo {
   readonly modelId: string;
   readonly provider: string;
   /** Prompt, tools, provider options and the rest, as the model is given them. */
-  readonly params: LanguageModelV4CallOptions;
+  readonly params: MiddlewareCall["params"];
 }
+
+// By `ai` and not by `@ai-sdk/provider`, which our declarations could not find where packages are not hoisted (pnpm).
+type MiddlewareCall = Parameters<NonNullable<LanguageModelMiddleware["wrapGenerate"]>>[0];
 
 /**
  * A middleware for `wrapLanguageModel` of the Vercel AI SDK (`ai` 7): every call of the model becomes a trace, each
