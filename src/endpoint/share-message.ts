@@ -76,7 +76,10 @@ function toneOf(role: unknown): string {
 
 function reasoning(thought: unknown): Html | "" {
   if (isEmpty(thought)) return "";
-  return html`<details><summary>Reasoning</summary>${contentOf(thought, "")}</details>`;
+  // An item of the Responses API, as LangChain keeps it beside what was said.
+  const { type: _, summary, ...rest } = isObject(thought) ? thought : {};
+  const shown = Array.isArray(summary) ? [...contentOf(summary, ""), extras(rest)] : contentOf(thought, "");
+  return html`<details><summary>Reasoning</summary>${shown}</details>`;
 }
 
 /** What a tool says is for programs more often than not. */
@@ -90,10 +93,19 @@ function contentPart(part: unknown): Html {
   if (!isObject(part)) return data(part);
   const { type, text: said, refusal, ...rest } = part;
   if (type === "refusal" && isText(refusal)) return html`${refused(refusal)}${extras(rest)}`;
+  if (type === "reasoning" || type === "thinking") return thinking(part);
   const image = imageOf(part);
   if (image !== undefined) return html`<p class="quiet">Image: ${image}</p>`;
   if (typeof type === "string" && TEXT_PARTS.includes(type) && isText(said)) return html`${text(said)}${extras(rest)}`;
   return data(part);
+}
+
+/** Reasoning as a part of what is said: LangChain's, Anthropic's, Mistral's. */
+function thinking(part: ShownMessage): Html {
+  const field = REASONING_FIELDS.find((name) => !isEmpty(part[name]));
+  if (field === undefined) return data(part);
+  const { type: _, [field]: thought, ...rest } = part;
+  return html`${reasoning(thought)}${extras(rest)}`;
 }
 
 /** What stands for a picture: its address, or what it was before it was left out (type, size, hash). Never loaded. */

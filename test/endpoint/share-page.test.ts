@@ -23,6 +23,23 @@ describe("a share page", () => {
     expect(await pageOf({ usage })).toContain("12 in, 34 out");
   });
 
+  test.each([
+    ["a part of the content", { content: [{ type: "reasoning", reasoning: "A tool knows." }] }],
+    ["Anthropic's and Mistral's part", { content: [{ type: "thinking", thinking: "A tool knows.", signature: "s" }] }],
+    [
+      "Mistral's part with texts of its own",
+      { content: [{ type: "thinking", thinking: [{ type: "text", text: "A tool knows." }] }] },
+    ],
+    [
+      "an item of the Responses API, as LangChain keeps it",
+      { reasoning: { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "A tool knows." }] } },
+    ],
+  ])("shows reasoning as text, folded: %s", async (_, said) => {
+    const message = toTraceMessage({ role: "assistant", content: "Clear.", ...said });
+    const page = await pageOf({ messages: [message] });
+    expect(page).toMatch(/<details><summary>Reasoning<\/summary><div[^>]*>A tool knows\.<\/div>/);
+  });
+
   test("says what an image was also where its bytes stood by themselves", async () => {
     const image = { type: "image_url", image_url: { data: "[image/png, 135 bytes]", media_type: "image/png" } };
     const page = await pageOf({ messages: [toTraceMessage({ role: "user", content: [image] })] });
