@@ -85,11 +85,13 @@ export function toEnding(error: unknown, signal: AbortSignal | undefined): CallE
   return { ended: "failed", error: plainError(error) ?? describeError(error) };
 }
 
-/** An error that a stream told is handed on as the provider's own words, in an object without a class. */
+/** An error that a stream told is handed on as what the provider said of it, in an object without a class. */
 function plainError(error: unknown): unknown {
   if (Object.getPrototypeOf(Object(error)) !== Object.prototype) return undefined;
+  const { data: _, ...told }: Record<string, unknown> = Object(error);
   try {
-    return toPlainData([error])[0];
+    // Beside a message, `data` is the event it was read from, which may hold the whole answer once more.
+    return toPlainData([typeof told["message"] === "string" ? told : error])[0];
   } catch {
     return undefined; // it is no data: cyclic, say
   }

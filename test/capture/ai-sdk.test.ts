@@ -571,6 +571,11 @@ describe("how a call ended is in the trace", () => {
         { type: "overloaded", code: 503, message: "Too busy." },
       ],
       [{ detail: "No more." }, { detail: "No more." }],
+      // As @ai-sdk/openai does: its reading of an event, and beside it the event, which may hold all that was said.
+      [
+        { message: "Too busy.", statusCode: 503, data: { response: {} } },
+        { message: "Too busy.", statusCode: 503 },
+      ],
       ["Too busy.", { message: "Too busy." }],
       [cyclic, { message: "round" }],
     ]) {
