@@ -71,7 +71,8 @@ function isClient(client: object): client is Client {
 }
 
 function unsupported(client: unknown, cause?: unknown): TraceLoggerError {
-  const got = isObject(client) ? `an object of class ${client.constructor?.name}` : typeof client;
+  const type = client === null ? "null" : typeof client;
+  const got = isObject(client) ? `an object of class ${client.constructor?.name}` : type;
   return new TraceLoggerError(
     `wrapOpenAI cannot wrap ${got}: expected a client like \`new OpenAI()\`, with \`chat.completions\` or \`responses\`, ` +
       "which makes its calls through a `fetch` of its own. " +

@@ -224,5 +224,6 @@ describe("what cannot be wrapped is refused at once", () => {
     const wrap = () => wrapOpenAI(client as object, collectingSink()); // what JavaScript callers do
     expect(wrap).toThrow(/wrapOpenAI cannot wrap .*tracingFetch/);
     expect(wrap).toThrow(expect.objectContaining({ code: "unsupported_client" }));
+    if (client === null) expect(wrap).toThrow("cannot wrap null:");
   });
 });
