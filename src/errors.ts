@@ -69,9 +69,19 @@ export class TraceLoggerError extends Error {
   }
 }
 
-/** What to throw for an option that cannot be used: which, what was expected, and of what type that came. */
+/** What to throw for an option that cannot be used. */
 export function invalidOption(message: string): TraceLoggerError {
   return new TraceLoggerError(message, { code: "invalid_option" });
+}
+
+/** The same for a value: which option, what was expected, and what came. */
+export function invalidValue(name: string, expected: string, value: unknown): TraceLoggerError {
+  return invalidOption(`Option \`${name}\`: expected ${expected}, got ${describeGot(value)}.`);
+}
+
+/** What came: of text and objects the type alone, since they may hold a key. */
+export function describeGot(value: unknown): string {
+  return typeof value === "string" || Object(value) === value ? typeof value : String(value);
 }
 
 /** One thing that is wrong with a trace. */

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import type { SpoolSetting } from "./delivery/open-spool.ts";
-import { invalidOption, type TraceLoggerError } from "./errors.ts";
+import { invalidOption, invalidValue, type TraceLoggerError } from "./errors.ts";
 import { isObject, type JsonObject } from "./json.ts";
 import type { TraceLoggerEvent, TraceLoss } from "./receipts.ts";
 import type { Trace } from "./trace.ts";
@@ -246,10 +246,7 @@ function badOption(issue: z.core.$ZodIssue | undefined, given: unknown): TraceLo
     (at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined),
     given,
   );
-  // A number or boolean is told; text may be a key.
-  const got =
-    typeof value === "number" || typeof value === "boolean" ? String(value) : value === null ? "null" : typeof value;
-  return invalidOption(`Option \`${path.join(".")}\`: expected ${EXPECTED[name] ?? "a function"}, got ${got}.`);
+  return invalidValue(path.join("."), EXPECTED[name] ?? "a function", value);
 }
 
 function refuseAuthorization(endpoint: string, headers: Readonly<Record<string, string>>): void {

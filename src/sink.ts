@@ -40,7 +40,7 @@ export interface OpenCall {
 }
 
 /** Where a sink that closes finds the calls that it must not outlive: it abandons them first. `Symbol.for` as above. */
-export const openCalls: unique symbol = Symbol.for("tracelogger.open-calls");
+export const openCalls: unique symbol = Symbol.for("tracelogger.open");
 
 /** A sink that closes (see {@link openCalls}). */
 export interface ClosingTraceSink extends TraceSink {

@@ -1,7 +1,6 @@
 import type { CallbackHandlerMethods } from "@langchain/core/callbacks/base";
 import type { BaseMessage } from "@langchain/core/messages";
 import type { Generation, LLMResult } from "@langchain/core/outputs";
-import { invalidOption } from "../errors.ts";
 import type { OpenCall, TraceSink } from "../sink.ts";
 import type { CallEnding } from "../transcript.ts";
 import { type CallControl, HEADER, readControl } from "./call-control.ts";
@@ -9,7 +8,7 @@ import { generationMessage, toChatMessage } from "./langchain-messages.ts";
 import { SaidSoFar } from "./langchain-said.ts";
 import { type ChatMessage, type Choice, isCaptured, logCall, type ModelCall, toEnding } from "./model-call.ts";
 import { closeCall, openCall, touchCall } from "./open-calls.ts";
-import { resolveCaptureOptions } from "./options.ts";
+import { checkOption, resolveCaptureOptions } from "./options.ts";
 
 /** Options of {@link tracingHandler}. */
 export interface TracingHandlerOptions {
@@ -68,10 +67,8 @@ export interface TracingHandler extends CallbackHandlerMethods {
 export function tracingHandler(sink: TraceSink, options: TracingHandlerOptions = {}): TracingHandler {
   const { maxOpenCalls = 1_000, ...shared } = options;
   const { captureErrors, shouldCapture } = resolveCaptureOptions(sink, shared);
-  if (!Number.isSafeInteger(maxOpenCalls) || maxOpenCalls < 1) {
-    const message = `Invalid option \`maxOpenCalls\`: expected a whole number above 0, got ${String(maxOpenCalls)}.`;
-    throw invalidOption(message);
-  }
+  const isCount = Number.isSafeInteger(maxOpenCalls) && maxOpenCalls > 0;
+  checkOption("maxOpenCalls", "a whole number above 0", maxOpenCalls, isCount);
   const runs = new Map<string, Run>();
   const followed = followedFor(sink);
   const start = (runId: string, input: RunInput, { tags = [], metadata = {} }: RunLabels): void => {

@@ -1,4 +1,4 @@
-import { TraceLoggerError } from "../errors.ts";
+import { describeGot, TraceLoggerError } from "../errors.ts";
 import { isObject } from "../json.ts";
 import type { TraceSink } from "../sink.ts";
 import { type CaptureOptions, resolveCaptureOptions } from "./options.ts";
@@ -71,8 +71,7 @@ function isClient(client: object): client is Client {
 }
 
 function unsupported(client: unknown, cause?: unknown): TraceLoggerError {
-  const type = client === null ? "null" : typeof client;
-  const got = isObject(client) ? `an object of class ${client.constructor?.name}` : type;
+  const got = isObject(client) ? `an object of class ${client.constructor?.name}` : describeGot(client);
   return new TraceLoggerError(
     `wrapOpenAI cannot wrap ${got}: expected a client like \`new OpenAI()\`, with \`chat.completions\` or \`responses\`, ` +
       "which makes its calls through a `fetch` of its own. " +

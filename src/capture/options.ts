@@ -1,4 +1,4 @@
-import { invalidOption } from "../errors.ts";
+import { invalidOption, invalidValue } from "../errors.ts";
 import { isObject, type JsonObject } from "../json.ts";
 import type { TraceSink } from "../sink.ts";
 
@@ -56,19 +56,19 @@ export function resolveCaptureOptions<Call = CallInfo>(
   sink: TraceSink,
   options: CaptureOptions<Call> = {},
 ): ResolvedCaptureOptions<Call> {
-  check("options", "an object", options, isObject(options));
+  checkOption("options", "an object", options, isObject(options));
   const { captureErrors = false, includeUsage = false, maxResponseBytes, shouldCapture } = options;
-  check(
+  checkOption(
     "sink",
     "an object with a `logTrace` method, such as a TraceLogger",
     sink,
     typeof sink?.logTrace === "function",
   );
-  check("captureErrors", "true or false", captureErrors, typeof captureErrors === "boolean");
-  check("includeUsage", "true or false", includeUsage, typeof includeUsage === "boolean");
+  for (const [name, value] of Object.entries({ captureErrors, includeUsage }))
+    checkOption(name, "true or false", value, typeof value === "boolean");
   const isBytes = maxResponseBytes === undefined || (Number.isSafeInteger(maxResponseBytes) && maxResponseBytes >= 0);
-  check("maxResponseBytes", "a whole number of bytes", maxResponseBytes, isBytes);
-  check(
+  checkOption("maxResponseBytes", "a whole number of bytes", maxResponseBytes, isBytes);
+  checkOption(
     "shouldCapture",
     "a function",
     shouldCapture,
@@ -81,8 +81,7 @@ export function resolveCaptureOptions<Call = CallInfo>(
   return resolved;
 }
 
-function check(name: string, expected: string, value: unknown, ok: boolean) {
-  if (ok) return;
-  const got = typeof value === "number" ? String(value) : value === null ? "null" : typeof value;
-  throw invalidOption(`Invalid option \`${name}\`: expected ${expected}, got ${got}.`);
+/** @throws {TraceLoggerError} `invalid_option` when it is not ok. */
+export function checkOption(name: string, expected: string, value: unknown, ok: boolean) {
+  if (!ok) throw invalidValue(name, expected, value);
 }

@@ -1,10 +1,9 @@
-import { invalidOption } from "../errors.ts";
 import type { TraceSink } from "../sink.ts";
 import { parseObject } from "./call.ts";
 import { takeControl } from "./call-control.ts";
 import type { UsageCall } from "./include-usage.ts";
 import { isPromise, loading, once, whenThere } from "./once.ts";
-import { type CaptureOptions, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
+import { type CaptureOptions, checkOption, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
 import { type Api, describeRequest, type MadeCall, snapshotBody } from "./request.ts";
 
 export type Fetch = typeof fetch;
@@ -47,9 +46,7 @@ function sinksBehind(fetch: object): readonly TraceSink[] {
 export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {}): Fetch {
   const resolved = resolveCaptureOptions(sink, options);
   const { fetch: given } = options;
-  if (given !== undefined && typeof given !== "function") {
-    throw invalidOption(`Invalid option \`fetch\`: expected a function, got ${typeof given}.`);
-  }
+  checkOption("fetch", "a function", given, given === undefined || typeof given === "function");
   if (given && tracesTo(given, sink)) return given;
   const base: Fetch = (...request) => (given ?? globalThis.fetch)(...request);
   const settings = { ...resolved, sink };
