@@ -58,19 +58,26 @@ export function followCall(request: MadeCall, control: CallControl, settings: Fo
 function toCallEnding(ending: BodyEnding, signal: AbortSignal | undefined): CallEnding | undefined {
   if (ending.how === "complete") return undefined;
   const error = ending.how === "failed" ? ending.error : undefined;
-  const byCaller =
-    ending.how === "cancelled" || signal?.aborted || (error instanceof Error && error.name === "AbortError");
-  return byCaller ? { ended: "aborted" } : { ended: "failed", error: describeError(error) };
+  try {
+    const byCaller =
+      ending.how === "cancelled" || signal?.aborted || (error instanceof Error && error.name === "AbortError");
+    return byCaller ? { ended: "aborted" } : { ended: "failed", error: describeError(error) };
+  } catch {
+    return { ended: "failed" }; // an error that cannot be read
+  }
 }
 
-function describeError(error: unknown): unknown {
+/** Of causes that go on and on, or round, the first ones say enough. */
+const MAX_CAUSES = 10;
+
+function describeError(error: unknown, causes = MAX_CAUSES): unknown {
   if (!(error instanceof Error)) return String(error);
   const { name, message, cause } = error;
   const code = "code" in error ? error.code : undefined;
   return {
-    name,
-    message,
-    ...(code === undefined ? {} : { code }),
-    ...(cause === undefined ? {} : { cause: describeError(cause) }),
+    name: String(name),
+    message: String(message),
+    ...(code === undefined ? {} : { code: typeof code === "number" ? code : String(code) }),
+    ...(cause === undefined || causes === 0 ? {} : { cause: describeError(cause, causes - 1) }),
   };
 }

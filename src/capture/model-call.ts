@@ -80,9 +80,13 @@ export function isCaptured<Call>(
 
 /** The ending that an error means: aborted when the caller's signal or the error itself says so, else failed. */
 export function toEnding(error: unknown, signal: AbortSignal | undefined): CallEnding {
-  const { name }: Record<string, unknown> = Object(error); // anything can be thrown
-  if (signal?.aborted || name === "AbortError" || name === "ModelAbortError") return { ended: "aborted" };
-  return { ended: "failed", error: plainError(error) ?? describeError(error) };
+  try {
+    const { name }: Record<string, unknown> = Object(error); // anything can be thrown
+    if (signal?.aborted || name === "AbortError" || name === "ModelAbortError") return { ended: "aborted" };
+    return { ended: "failed", error: plainError(error) ?? describeError(error) };
+  } catch {
+    return { ended: "failed" }; // an error that cannot be read
+  }
 }
 
 /** An error that a stream told is handed on as what the provider said of it, in an object without a class. */

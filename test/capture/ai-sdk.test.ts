@@ -587,6 +587,22 @@ describe("how a call ended is in the trace", () => {
     );
   });
 
+  test("failed by an error that cannot be read: the caller gets that error, and the call is kept", async () => {
+    const error = Object.defineProperty({}, "name", {
+      get() {
+        throw new RangeError("not for you");
+      },
+    });
+    const boom = () => Promise.reject(error);
+    const sink = recordingSink();
+    const model = traced(new MockLanguageModelV4({ doGenerate: boom, doStream: boom }), sink, { captureErrors: true });
+    await expect(model.doGenerate(ask)).rejects.toBe(error);
+    await expect(model.doStream(ask)).rejects.toBe(error);
+    expect((await sink.flush()).map((trace) => said(trace).at(-1))).toEqual(
+      Array(2).fill({ call: { ended: "failed" } }),
+    );
+  });
+
   test("failed at once: traced with captureErrors only, the error is the very same", async () => {
     const error = Object.assign(new Error("no such model"), { statusCode: 404 });
     const boom = async () => {

@@ -257,6 +257,32 @@ describe("how a call ended", () => {
     expect(call).toMatchObject({ ended: "failed", error: { name: "TypeError", cause: { code: "UND_ERR_SOCKET" } } });
   });
 
+  const cyclic = Object.assign(new Error("goes round"), { code: "ROUND" });
+  cyclic.cause = cyclic;
+  const unreadable = Object.defineProperty(new Error(), "message", {
+    get() {
+      throw new RangeError("not for you");
+    },
+  });
+  const manyCauses = new Error("the last of many");
+  for (let depth = 0, at = manyCauses; depth < 20_000; depth++) at = at.cause = new Error("a cause of a cause");
+  test.each([
+    ["that is its own cause", cyclic, { error: { name: "Error", message: "goes round", code: "ROUND" } }],
+    ["with twenty thousand causes", manyCauses, { error: { name: "Error", message: "the last of many" } }],
+    ["that cannot be read", unreadable, {}],
+  ])("failed by an error %s: the caller gets that error, and the call is kept", async (_, error, told) => {
+    for (const respond of [
+      () => Promise.reject(error),
+      async () => new Response(new ReadableStream({ pull: (controller) => controller.error(error) })),
+    ]) {
+      const sink = collectingSink();
+      const fetch = tracingFetch(sink, { fetch: respond, captureErrors: true });
+      const call = fetch(`${server.baseURL}/chat/completions`, { method: "POST", body: JSON.stringify(ask) });
+      await expect(call.then((response) => response.text())).rejects.toBe(error);
+      expect((await endingOf(sink)).call).toMatchObject({ ended: "failed", ...told });
+    }
+  });
+
   test("failed midway: the stream tells an error", async () => {
     server.script(
       raw(
