@@ -99,6 +99,7 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
   [deferTrace](work: DeferredWork): void {
     if (!this.#options.enabled) return;
     this.#deferred.add(work);
+    if (isLeaving()) this.#deferred.run(); // there is no later
     this.#onChange();
   }
 
@@ -150,6 +151,7 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
 
   /** @internal Called when the process ends at once. */
   leave(): void {
+    this.#endOpenCalls();
     this.#deferred.run();
     this.#isClosed = true; // `onLoss`, and `exit` listeners that come after ours, may log
     const before = this.stats.lost.exit;
@@ -162,8 +164,12 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
       this.#printLoss(`the process ended with ${lost} undelivered traces in memory.`);
   }
 
-  async #close(passed: Promise<void>): Promise<FlushReport> {
+  #endOpenCalls(): void {
     for (const call of this[openCalls]) call.abandon();
+  }
+
+  async #close(passed: Promise<void>): Promise<FlushReport> {
+    this.#endOpenCalls();
     const building = this.#deferred.finish();
     if (building) await Promise.race([building, passed]);
     this.#isClosed = true;

@@ -13,7 +13,7 @@ import { partsToMessage, promptToMessages } from "./ai-sdk-messages.ts";
 import { collectParts, observeParts, type PartCollector, type SaidPart } from "./ai-sdk-parts.ts";
 import { type CallControl, HEADER, readControl } from "./call-control.ts";
 import { isCaptured, logCall, type ModelCall, toEnding } from "./model-call.ts";
-import { abandonWhenCollected, closeCall, openCall, touchCall } from "./open-calls.ts";
+import { closeCall, openCall } from "./open-calls.ts";
 import { resolveCaptureOptions } from "./options.ts";
 import { takeHeader } from "./request.ts";
 
@@ -125,7 +125,7 @@ async function traceStream(
   const result = await orFailure(doStream, call);
   const streaming = new StreamingCall(call);
   const stream = observeParts(result.stream, streaming);
-  abandonWhenCollected(streaming, stream);
+  openCall(streaming, call.sink, stream);
   return { ...result, stream };
 }
 
@@ -149,13 +149,11 @@ class StreamingCall implements OpenCall {
 
   constructor(call: Call) {
     this.#call = call;
-    openCall(this, call.sink);
     // The SDK stops reading at an abort without cancelling, and then nobody else would tell.
     call.params.abortSignal?.addEventListener("abort", this.abandon, { once: true });
   }
 
   onPart(part: Parameters<PartCollector["add"]>[0]): void {
-    touchCall(this);
     this.#parts.add(part);
   }
 

@@ -1,6 +1,7 @@
 /** Everything that is read of one body, by whichever way. */
-import { inTask } from "../sink.ts";
+import { inTask, type OpenCall, openCallsOf, type TraceSink } from "../sink.ts";
 import { type Bytes, decode, isBytes } from "./bytes.ts";
+import { closeCall, openCall } from "./open-calls.ts";
 import {
   type BodyEnding,
   type ObserveOptions,
@@ -17,9 +18,11 @@ type Read = ReadableStreamReadResult<Bytes> | IteratorResult<Bytes>;
 export type WatchOptions = ObserveOptions & {
   /** The caller's: an abort ends the call also when nobody is reading. */
   readonly signal?: AbortSignal | undefined;
+  /** Who is told in the end: its `close()`, and the end of the process, end the call as well. */
+  readonly sink: TraceSink;
 };
 
-export class BodyWatch {
+export class BodyWatch implements OpenCall {
   /** Until the end: its stream may live on for long, and is not to hold what was said. */
   #options: WatchOptions | undefined;
   #record: Recording | undefined;
@@ -30,10 +33,21 @@ export class BodyWatch {
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    if (options.signal) listenSoon(this);
+    openCallsOf(options.sink)?.add(this);
   }
 
-  /** To the caller's signal, where no reader would hear of an abort. Most bodies have one soon, which spares them this. */
+  /** Most bodies are over by then, which spares them this. The carrier is what is read: without it nothing is any more. */
+  open(carrier: object): void {
+    if (!this.#options) return;
+    openCall(this, this.#options.sink, carrier);
+    this.listen();
+  }
+
+  abandon(): void {
+    this.end({ how: "cancelled" });
+  }
+
+  /** To the caller's signal, where no reader would hear of an abort. */
   listen(): void {
     const { signal } = this.#options ?? {};
     if (!signal || this.#hasReader || this.#stopListening) return;
@@ -60,6 +74,7 @@ export class BodyWatch {
     this.#record = undefined;
     this.#stopListening?.();
     this.#stopListening = undefined;
+    if (options) closeCall(this, options.sink);
     return options;
   }
 
@@ -177,14 +192,14 @@ function onAbort(signal: AbortSignal, watch: BodyWatch): () => void {
 }
 
 /** Watches of bodies that came in this turn of the event loop. */
-let news: BodyWatch[] = [];
+let news: { readonly watch: BodyWatch; readonly carrier: object }[] = [];
 
-function listenSoon(watch: BodyWatch): void {
-  if (news.push(watch) > 1) return;
+export function openSoon(watch: BodyWatch, carrier: object): void {
+  if (news.push({ watch, carrier }) > 1) return;
   inTask(() => {
     const watches = news;
     news = [];
-    for (const each of watches) each.listen();
+    for (const { watch, carrier } of watches) watch.open(carrier);
   });
 }
 

@@ -49,7 +49,7 @@ export function followCall(request: MadeCall, control: CallControl, settings: Fo
       const { status } = response;
       if (status >= 400 && !captureErrors) return response;
       const onEnd = (body: ObservedBody) => finish(body, status);
-      return watchResponse(response, { maxBytes: maxResponseBytes, onEnd, signal: request.signal });
+      return watchResponse(response, { maxBytes: maxResponseBytes, onEnd, signal: request.signal, sink });
     },
     fail: (error) => finish(unseen({ how: "failed", error })),
   };

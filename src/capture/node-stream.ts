@@ -1,6 +1,8 @@
 /** Watching a body that is a stream of Node's, as node-fetch gives it. */
+import type { WatchOptions } from "./body-watch.ts";
 import type { Bytes } from "./bytes.ts";
-import { type ObserveOptions, startRecording } from "./recording.ts";
+import { closeCall, openCall } from "./open-calls.ts";
+import { startRecording } from "./recording.ts";
 
 /** What we need of Node's `Readable`. */
 export interface NodeStream {
@@ -12,8 +14,16 @@ export function isNodeStream(body: unknown): body is NodeStream {
 }
 
 /** Listening would set the stream flowing; looking at what it emits leaves its back-pressure as it is. */
-export function watchNodeStream(body: NodeStream, options: ObserveOptions): void {
-  const record = startRecording(options);
+export function watchNodeStream(body: NodeStream, { maxBytes, onEnd, sink }: WatchOptions): void {
+  const call = { abandon: () => record.end({ how: "cancelled" }) };
+  const record = startRecording({
+    maxBytes,
+    onEnd(end) {
+      closeCall(call, sink);
+      onEnd(end);
+    },
+  });
+  openCall(call, sink, body);
   const emit = body.emit;
   body.emit = function (this: NodeStream, event, ...values) {
     const [value] = values;

@@ -1,22 +1,24 @@
 /**
  * Calls that have begun and whose end nobody has told. LangChain says nothing when a reader breaks out of a stream,
- * and a stream of the AI SDK can be dropped without being cancelled; what was said in such a call must not be lost
- * with it. It ends as aborted when its stream is garbage, when its sink closes, or when the process has nothing else
- * left to do.
+ * a stream can be dropped without being cancelled, and a process can leave in the middle of one; what was said in such
+ * a call must not be lost with it. It ends as aborted when its stream is garbage, when its sink closes, or when the
+ * process ends or has nothing else left to do.
  */
 import { type OpenCall, openCallsOf, type TraceSink } from "../sink.ts";
 
-/** A call of which nothing was heard for an hour is over: what is held for it is bounded in time, too. */
-const MAX_IDLE_MS = 3_600_000;
-/** When something was last heard of each, the longest silent first. */
+/** Those whose carrier will be garbage once nobody can tell anything of them any more. */
+const carried = new Set<OpenCall>();
+/** When something was last heard of each of the others, the longest silent first. */
 const open = new Map<OpenCall, number>();
+/** Of these, one of which nothing was heard for an hour is over: what is held for it is bounded in time, too. */
+const MAX_IDLE_MS = 3_600_000;
 const abandonCollected = (call: OpenCall): void => call.abandon();
 // Absent in some embedded runtimes.
 const collected =
   typeof FinalizationRegistry === "function" ? new FinalizationRegistry<OpenCall>(abandonCollected) : undefined;
 
-function onBeforeExit(): void {
-  for (const call of open.keys()) call.abandon();
+function abandonAll(): void {
+  for (const call of [...carried, ...open.keys()]) call.abandon();
 }
 
 function abandonIdle(now: number): void {
@@ -27,13 +29,30 @@ function abandonIdle(now: number): void {
   }
 }
 
-/** From now on the call is open; one listener for all of them, and only while there is one. */
-export function openCall(call: OpenCall, sink: TraceSink): void {
-  const now = performance.now();
-  // Here and not by a timer: nothing grows while no call begins.
-  abandonIdle(now);
-  if (open.size === 0) globalThis.process?.on?.("beforeExit", onBeforeExit);
-  open.set(call, now);
+/** One listener each for all calls, and only while there is one. */
+function listenIfFirst(how: "on" | "off"): void {
+  if (carried.size + open.size > 0) return;
+  globalThis.process?.[how]?.("beforeExit", abandonAll);
+  globalThis.process?.[how]?.("exit", abandonAll);
+}
+
+/**
+ * From now on the call is open.
+ *
+ * @param carrier what the call cannot go on without, once it is garbage; the call itself must not hold it. @default none:
+ *   whoever hears of the call says so (see {@link touchCall})
+ */
+export function openCall(call: OpenCall, sink: TraceSink, carrier?: object): void {
+  listenIfFirst("on");
+  if (carrier && collected) {
+    collected.register(carrier, call, call);
+    carried.add(call);
+  } else {
+    const now = performance.now();
+    // Here and not by a timer: nothing grows while no call begins.
+    abandonIdle(now);
+    open.set(call, now);
+  }
   openCallsOf(sink)?.add(call);
 }
 
@@ -42,13 +61,9 @@ export function touchCall(call: OpenCall): void {
   if (open.delete(call)) open.set(call, performance.now());
 }
 
-/** The call cannot go on once this object (which it must not hold) is garbage. */
-export function abandonWhenCollected(call: OpenCall, carrier: object): void {
-  collected?.register(carrier, call, call);
-}
-
 export function closeCall(call: OpenCall, sink: TraceSink): void {
-  collected?.unregister(call);
   openCallsOf(sink)?.delete(call);
-  if (open.delete(call) && open.size === 0) globalThis.process?.off?.("beforeExit", onBeforeExit);
+  const wasCarried = carried.delete(call);
+  if (wasCarried) collected?.unregister(call);
+  if (wasCarried || open.delete(call)) listenIfFirst("off");
 }

@@ -1,6 +1,6 @@
 /** Looking over the shoulder of whoever reads a web stream, who notices nothing, and pays next to nothing. */
 
-import { BodyWatch, type WatchOptions } from "./body-watch.ts";
+import { BodyWatch, openSoon, type WatchOptions } from "./body-watch.ts";
 import type { Bytes } from "./bytes.ts";
 import { passForParent, turnInto } from "./turn-into.ts";
 
@@ -27,7 +27,9 @@ const watched = new WeakMap<ByteStream, Watched>();
  */
 export function watchStream(stream: ByteStream, options: WatchOptions): boolean {
   if (!turnInto(stream, WatchedStream)) return false;
-  watched.set(stream, { watch: new BodyWatch(options) });
+  const watch = new BodyWatch(options);
+  watched.set(stream, { watch });
+  openSoon(watch, stream);
   return true;
 }
 
@@ -40,7 +42,10 @@ export function readText(stream: ByteStream): Promise<string> | undefined {
 /** Another stream that reads this one and is watched: for what would read this one by no method that can be seen. */
 export function relayWatched(stream: ByteStream, options: WatchOptions): ByteStream {
   const isByteStream = canTakeBuffers(stream);
-  return relayOf(new BodyWatch(options).reader(stream.getReader()), isByteStream);
+  const watch = new BodyWatch(options);
+  const relay = relayOf(watch.reader(stream.getReader()), isByteStream);
+  openSoon(watch, relay);
+  return relay;
 }
 
 /**

@@ -18,6 +18,7 @@ import { convertArrayToReadableStream, convertReadableStreamToArray, MockLanguag
 import { describe, expect, test, vi } from "vitest";
 import * as z from "zod";
 import { type TracingMiddlewareOptions, tracingMiddleware } from "../../src/capture/ai-sdk.ts";
+import { tracingFetch } from "../../src/capture/tracing-fetch.ts";
 import type { TraceSink } from "../../src/sink.ts";
 import type { Trace } from "../../src/trace.ts";
 import { TraceLogger } from "../../src/trace-logger.ts";
@@ -50,8 +51,8 @@ const traced = (model: LanguageModelV4, sink: TraceSink, options?: TracingMiddle
 const usageChunk = { ...chunk({}), choices: [], usage: { prompt_tokens: 9, completion_tokens: 3, total_tokens: 12 } };
 
 type Api = "chat" | "responses";
-const openai = (provider: ChatServer, api: Api = "chat"): LanguageModelV4 =>
-  createOpenAI({ baseURL: provider.baseURL, apiKey: "test" })[api]("gpt-test");
+const openai = (provider: ChatServer, api: Api = "chat", fetch = globalThis.fetch): LanguageModelV4 =>
+  createOpenAI({ baseURL: provider.baseURL, apiKey: "test", fetch })[api]("gpt-test");
 
 /** What SDK and provider make up for each call. */
 const withoutChance = (value: unknown): unknown =>
@@ -639,17 +640,23 @@ describe("how a call ended is in the trace", () => {
   });
 });
 
-test("a stream that its reader left is delivered by close(), as aborted: the SDK goes on holding it", async () => {
-  await using provider = await startChatServer();
-  provider.script(endless(chunk({ role: "assistant", content: "Once " }), chunk({ content: "upon" })));
-  await using endpoint = await scriptedEndpoint();
-  const logger = new TraceLogger({ endpoint: endpoint.url });
-  for await (const _ of streamText({ model: traced(openai(provider), logger), prompt: "Hello" }).textStream) break;
-  await logger.close();
-  const call = { ended: "aborted" };
-  expect(endpoint.stored.map(said)).toEqual([[{ role: "user", content: "Hello" }, expect.anything(), { call }]]);
-  expect(logger.stats).toMatchObject({ accepted: 1, delivered: 1 });
-});
+test.each([
+  ["the middleware", (provider: ChatServer, logger: TraceLogger) => traced(openai(provider), logger)],
+  ["a traced fetch", (provider: ChatServer, logger: TraceLogger) => openai(provider, "chat", tracingFetch(logger))],
+])(
+  "a stream that its reader left is delivered by close(), as aborted, through %s: the SDK goes on holding it",
+  async (_, makeModel) => {
+    await using provider = await startChatServer();
+    provider.script(endless(chunk({ role: "assistant", content: "Once " }), chunk({ content: "upon" })));
+    await using endpoint = await scriptedEndpoint();
+    const logger = new TraceLogger({ endpoint: endpoint.url });
+    for await (const _ of streamText({ model: makeModel(provider, logger), prompt: "Hello" }).textStream) break;
+    await logger.close();
+    const call = { ended: "aborted" };
+    expect(endpoint.stored.map(said)).toEqual([[{ role: "user", content: "Hello" }, expect.anything(), { call }]]);
+    expect(logger.stats).toMatchObject({ accepted: 1, delivered: 1 });
+  },
+);
 
 test("a stream that became garbage unread is aborted", async () => {
   setFlagsFromString("--expose-gc");

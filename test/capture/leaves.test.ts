@@ -4,14 +4,21 @@ import { resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { openSpool } from "../../src/delivery/spool/spool.ts";
+import { toCallMessage } from "../../src/transcript.ts";
 import { decode, readAll, temporaryFolder } from "../delivery/spool/support.ts";
-import { chunk, completion, json, sse, startChatServer } from "./chat-server.ts";
+import { chunk, completion, endless, json, sse, startChatServer } from "./chat-server.ts";
 
-test.each(["call", "stream"])(
-  "a %s",
+const replies = {
+  call: json(completion({ content: "Once" })),
+  stream: sse(chunk({ content: "Once" })),
+  midway: endless(chunk({ content: "Once" })),
+};
+
+test.each(["call", "stream", "midway"] as const)(
+  "%s",
   async (kind) => {
     await using provider = await startChatServer();
-    provider.script(kind === "call" ? json(completion({ content: "Once" })) : sse(chunk({ content: "Once" })));
+    provider.script(replies[kind]);
     const dir = temporaryFolder();
     const program = resolve(import.meta.dirname, "programs/leaves.ts");
     const { NODE_OPTIONS: _, ...env } = process.env;
@@ -24,6 +31,7 @@ test.each(["call", "stream"])(
       [
         { role: "user", content: "Tell me." },
         { role: "assistant", content: "Once" },
+        ...(kind === "midway" ? [toCallMessage({ ended: "aborted" })] : []),
       ],
     ]);
   },

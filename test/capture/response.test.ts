@@ -24,10 +24,12 @@ function respond(start: Source, type?: "bytes"): Response {
   return new Response(new ReadableStream(source as UnderlyingDefaultSource)); // both controllers enqueue and close alike
 }
 
+const sink = { logTrace: () => undefined };
+
 function watch(response: Response, options: { signal?: AbortSignal; maxBytes?: number } = {}) {
   const ends: ObservedBody[] = [];
   const { signal, maxBytes } = options;
-  const watched = watchResponse(response, { maxBytes, signal, onEnd: (end) => ends.push(end) });
+  const watched = watchResponse(response, { maxBytes, signal, sink, onEnd: (end) => ends.push(end) });
   return { watched, ends, said: () => ends.map(({ text, ending }) => [text, ending.how]) };
 }
 
@@ -89,7 +91,7 @@ test.each(Object.entries(ways))(
     const call = () => {
       const onEnd = () => {};
       return {
-        watched: watchResponse(respond(say(bytes("{}"))), { maxBytes: undefined, onEnd }),
+        watched: watchResponse(respond(say(bytes("{}"))), { maxBytes: undefined, sink, onEnd }),
         call: new WeakRef(onEnd),
       };
     };

@@ -5,7 +5,9 @@ import OpenAI4 from "openai4";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { wrapOpenAI } from "../../src/capture/openai.ts";
 import { tracingFetch } from "../../src/capture/tracing-fetch.ts";
+import { TraceLogger } from "../../src/trace-logger.ts";
 import { fromTraceMessage } from "../../src/transcript.ts";
+import { scriptedEndpoint } from "../support.ts";
 import { type ChatServer, chunk, completion, endless, json, type Reply, startChatServer } from "./chat-server.ts";
 import { collectingSink } from "./collecting-sink.ts";
 import { ask } from "./differential-checks.ts";
@@ -24,6 +26,8 @@ const clients: readonly (readonly [string, () => OpenAI])[] = [
 ];
 const post = (body: object = ask, init: RequestInit = {}) =>
   [`${server.baseURL}/chat/completions`, { method: "POST", body: JSON.stringify(body), ...init }] as const;
+
+const once = `data: ${JSON.stringify(chunk({ content: "Once" }))}\n\n`;
 
 setFlagsFromString("--expose-gc");
 const collectGarbage: () => void = runInNewContext("gc");
@@ -121,6 +125,39 @@ describe.each(clients)("%s, wrapped", (_, makeClient) => {
     expect(trace?.messages.slice(1).map((message) => fromTraceMessage(message))).toEqual([
       { message: { role: "assistant", content: "Once upon" } },
       { call: { ended: "aborted" } },
+    ]);
+  });
+});
+
+const abortedOnce = [{ message: { role: "assistant", content: "Once" } }, { call: { ended: "aborted" } }];
+
+test.each(clients)("%s: a stream that nobody reads on ends with the logger that closes", async (_, makeClient) => {
+  await using endpoint = await scriptedEndpoint();
+  server.script(endless(chunk({ content: "Once" })));
+  const logger = new TraceLogger({ endpoint: endpoint.url });
+  const stream = await wrapOpenAI(makeClient(), logger).chat.completions.create({ ...ask, stream: true });
+  const reader = stream[Symbol.asyncIterator]();
+  await reader.next();
+  await new Promise((resolve) => setImmediate(resolve)); // what is over by then is not even looked at
+  await logger.close();
+  expect(endpoint.stored.map(({ messages }) => messages.slice(1).map((message) => fromTraceMessage(message)))).toEqual([
+    abortedOnce,
+  ]);
+  stream.controller.abort();
+});
+
+test("a stream that became garbage before its end is aborted", async () => {
+  const sink = collectingSink();
+  const body = () => new ReadableStream({ start: (controller) => controller.enqueue(Buffer.from(once)) });
+  const fetch = tracingFetch(sink, { fetch: async () => new Response(body()) });
+  await (async () => {
+    const reader = (await fetch(...post())).body?.getReader();
+    await reader?.read();
+  })();
+  await vi.waitFor(() => {
+    collectGarbage();
+    expect(sink.traces.map(({ messages }) => messages.slice(1).map((message) => fromTraceMessage(message)))).toEqual([
+      abortedOnce,
     ]);
   });
 });

@@ -9,6 +9,8 @@ import { relayWatched, watchStream } from "../../src/capture/watched-stream.ts";
 type Bytes = Uint8Array<ArrayBuffer>;
 const bytes = (text: string) => new TextEncoder().encode(text);
 
+const sink = { logTrace: () => undefined };
+
 interface How {
   readonly type?: "bytes" | undefined;
   readonly isRelayed?: boolean;
@@ -41,7 +43,7 @@ function watch({ type, isRelayed = false, isWatched = true, maxBytes = 1000 }: H
   };
   const body = streamOf(type, source);
   const abort = new AbortController();
-  const options = { maxBytes, onEnd: (end: ObservedBody) => ends.push(end), signal: abort.signal };
+  const options = { maxBytes, onEnd: (end: ObservedBody) => ends.push(end), signal: abort.signal, sink };
   const stream = isRelayed ? relayWatched(body, options) : body;
   if (isWatched && !isRelayed) expect(watchStream(body, options)).toBe(true);
   if (!controller) throw new Error("the source was not started");
@@ -339,7 +341,7 @@ describe("what is kept of a very long body", () => {
         else controller.enqueue(value);
       },
     });
-    watchStream(body, { maxBytes, onEnd: (end) => ends.push(end) });
+    watchStream(body, { maxBytes, sink, onEnd: (end) => ends.push(end) });
     for await (const _ of body);
     const [end] = ends;
     if (!end) throw new Error("the end was not told");
