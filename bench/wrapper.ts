@@ -19,8 +19,8 @@ const uses = {
   call: { name: "call with a 1 KB reply", times: 100 },
   stream: { name: "stream of 200 chunks", times: 20 },
 };
-/** Until everything is compiled as well as it will be: what runs once a call takes thousands of them. */
-const WARM_UP_ROUNDS = 100;
+/** Until everything is compiled as well as it will be: what runs once a call takes twelve thousand of them. */
+const WARM_UP_ROUNDS = 140;
 const ROUNDS = 24;
 
 using provider = await start("provider.ts");
