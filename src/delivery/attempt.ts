@@ -1,5 +1,5 @@
 /** One POST, once. Retrying is the queue's: ky's own retry would sleep inside a slot, on its own, and skip POST anyway. */
-import ky from "ky";
+import ky, { isNetworkError } from "ky";
 import { timerMs } from "./deadline.ts";
 import { type Answer, type Verdict, verdictOf, verdictOfFailure } from "./verdict.ts";
 
@@ -46,7 +46,8 @@ export function createAttempt(options: AttemptOptions): Attempt {
       // Raced, since not every `fetch` ends a body that is being read when its signal aborts.
       return judge(await Promise.race([readAnswer(response), deadline.aborted]), Date.now());
     } catch (cause) {
-      return verdictOfFailure(cause, deadline.passed());
+      // ky's own error holds the request, and whoever prints it prints the key: what it stands for is what happened.
+      return verdictOfFailure(isNetworkError(cause) ? (cause.cause ?? cause) : cause, deadline.passed());
     } finally {
       deadline.clear();
     }

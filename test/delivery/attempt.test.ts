@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { HttpResponse, http } from "msw";
 import { setupServer } from "msw/node";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
@@ -55,6 +56,16 @@ test("a redirect is not followed", async () => {
 test("no connection is trouble that passes", async () => {
   server.use(http.post(endpoint, () => HttpResponse.error()));
   expect(await attempt()("{}", never)).toMatchObject({ kind: "retry", error: { code: "network" } });
+});
+
+test.each([
+  ["by fetch", {}],
+  ["by a fetch of the host's", { fetch: () => Promise.reject(new TypeError("fetch failed")) }],
+])("what is told of a failure %s holds neither the key nor other headers, however it is printed", async (_, more) => {
+  server.use(http.post(endpoint, () => HttpResponse.error()));
+  const failed = await attempt({ apiKey: "the-key", headers: { "x-mine": "another-key" }, ...more })("{}", never);
+  expect(inspect(failed, { depth: null, showHidden: true })).not.toMatch(/the-key|another-key/);
+  expect(failed).toMatchObject({ error: { code: "network", cause: { name: "TypeError" } } });
 });
 
 test("an answer that is too long for an endpoint is not read to its end", async () => {
