@@ -3,7 +3,9 @@ import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { TraceLoggerError } from "../src/errors.ts";
 import type { TraceLoggerOptions } from "../src/options.ts";
 import type { TraceLoss } from "../src/receipts.ts";
+import { redactSecrets } from "../src/redact.ts";
 import { deferTrace } from "../src/sink.ts";
+import type { Trace } from "../src/trace.ts";
 import { TraceLogger } from "../src/trace-logger.ts";
 import { eventually, expectBalance, replies, said, scriptedEndpoint } from "./support.ts";
 
@@ -445,6 +447,39 @@ describe("redact", () => {
     const logger = newLogger({ endpoint: endpoint.url, redact, onLoss: () => {} });
     expect(await logger.logTrace(said("my secret"))).toMatchObject({ status: "lost", reason: "redact_failed" });
     expect(endpoint.requests).toHaveLength(0);
+  });
+
+  test("is shown what will be written: nothing leaves by a toJSON that it did not see", async () => {
+    await using endpoint = await scriptedEndpoint();
+    const logger = newLogger({ endpoint: endpoint.url, redact: redactSecrets() });
+    const choices = [{ index: 0, source: new URL("https://bob:my-secret@example.com/") }];
+    const usage = { n: 1, toJSON: () => ({ password: "my-secret" }) };
+    expect(await logger.logTrace({ ...said("x"), choices, usage })).toMatchObject({ status: "delivered" });
+    expect(JSON.stringify(endpoint.stored)).toContain("[REDACTED:secret]");
+    expect(JSON.stringify(endpoint.stored)).not.toContain("my-secret");
+  });
+
+  test("has a copy of its own: the caller's objects stay, and what becomes of them later is not sent", async () => {
+    await using endpoint = await scriptedEndpoint();
+    const redact = async (trace: Trace) => {
+      await Promise.resolve();
+      return { ...trace, usage: Object.assign(trace.usage ?? {}, { by: "redact" }) };
+    };
+    const logger = newLogger({ endpoint: endpoint.url, redact });
+    const input = { ...said("x"), choices: [{ message: { content: "first" } }], usage: { total_tokens: 1 } };
+    const receipt = logger.logTrace(input);
+    for (const { message } of input.choices) message.content = "second";
+    await receipt;
+    expect(endpoint.stored[0]).toMatchObject({ choices: { 0: { message: { content: "first" } } } });
+    expect(input.usage).toEqual({ total_tokens: 1 });
+  });
+
+  test("is not asked about what cannot be written", async () => {
+    const redact = vi.fn((trace: Trace) => trace);
+    const logger = newLogger({ endpoint: "http://127.0.0.1:9", redact, onLoss: () => {} });
+    const receipt = await logger.logTrace({ ...said("x"), usage: { total_tokens: 1n } });
+    expect(receipt).toMatchObject({ status: "lost", reason: "invalid" });
+    expect(redact).not.toHaveBeenCalled();
   });
 });
 

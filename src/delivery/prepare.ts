@@ -34,7 +34,22 @@ export function prepare(input: unknown, options: PrepareOptions): Prepared | Pro
   } catch (error) {
     return refuse("invalid", { id: readId(input), error: asOurs(error), trace: input });
   }
-  return options.redact ? redacted(trace, options.redact) : { trace };
+  if (!options.redact) return { trace };
+  try {
+    return redacted(asWritten(trace), options.redact);
+  } catch (cause) {
+    return refuse("invalid", { id: trace.id, error: unwritable(cause), trace });
+  }
+}
+
+/**
+ * The open-ended fields as JSON will say them, `toJSON` and getters included: what `redact` has not seen does not leave.
+ * And they are the caller's objects, which `redact` must not change, nor the caller what was redacted.
+ */
+function asWritten(trace: Trace): Trace {
+  const { choices, usage } = trace;
+  if (choices === undefined && usage === undefined) return trace;
+  return { ...trace, ...JSON.parse(JSON.stringify({ choices, usage })) };
 }
 
 export interface EncodeLimits {
