@@ -256,7 +256,7 @@ function formatPath(path: Path): string {
     .replace(/^\./, "");
 }
 
-/** Type and size only: the text of a trace never enters a message, except a role, which is a word of the contract. */
+/** Type and size only: what a trace says never enters a message, except a role (a word of the contract) and a time. */
 function describeValue(value: unknown, path: Path = []): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return `a list of ${value.length}`;
@@ -266,7 +266,7 @@ function describeValue(value: unknown, path: Path = []): string {
       return isRole ? `"${value}"` : `a string of ${value.length} characters`;
     }
     case "number":
-      return `the number ${value}`;
+      return path[0] === "created" ? `the number ${value}` : "a number";
     case "undefined":
       return "nothing";
     case "object":

@@ -109,6 +109,11 @@ describe("what the deployed function refuses is refused here, with advice", () =
       { model: "m", messages: said, choices: ["x"] },
       { path: "choices", got: /list of 1/, hint: /came/ },
     ],
+    [
+      "a number where text belongs",
+      { model: "m", messages: [{ role: "user", content: 4111111111111111 }] },
+      { path: "messages[0].content", got: /^a number$/, hint: /toTraceMessage/ },
+    ],
     ["null usage", { model: "m", messages: said, usage: null }, { path: "usage", got: /null/, hint: /leave it out/ }],
     ["an empty id", { model: "m", messages: said, id: "" }, { path: "id", got: /string of 0/, hint: /Leave it out/ }],
   ];
