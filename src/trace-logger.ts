@@ -211,7 +211,9 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
   #skipReason(sampleKey: unknown): SkippedReceipt["reason"] | null {
     const { enabled, sampleRate } = this.#options;
     if (!enabled) return "disabled";
-    const share = sampleKey === undefined ? Math.random() : shareOf(String(sampleKey));
+    // Not `undefined` alone: a conversation without an id is often `null`, and one key for all of them.
+    const isKey = sampleKey !== undefined && typeof sampleKey !== "object";
+    const share = isKey ? shareOf(String(sampleKey)) : Math.random();
     return share >= sampleRate ? "sampled_out" : null;
   }
 

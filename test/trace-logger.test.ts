@@ -521,6 +521,16 @@ describe("switched off", () => {
     expect(half.size).toBeGreaterThan(150);
     expect(half.size).toBeLessThan(250);
   });
+
+  test.each([null, Object.create(null), {}])(
+    "a sampleKey that is none (%#) leaves each trace by itself, and throws nothing",
+    async (sampleKey) => {
+      const logger = newLogger({ endpoint: "http://127.0.0.1:9", sampleRate: 0.5 });
+      const random = vi.spyOn(Math, "random").mockReturnValueOnce(0.6);
+      expect(await logger.logTrace(said("x"), { sampleKey })).toEqual({ status: "skipped", reason: "sampled_out" });
+      expect(random).toHaveBeenCalled();
+    },
+  );
 });
 
 describe("callbacks of the host", () => {
