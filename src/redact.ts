@@ -85,7 +85,7 @@ function redactingText(redact: TextRedactor): TraceRedactor<Trace> {
   return (trace) => ({
     ...trace,
     messages: trace.messages.map((message) => mapSaid(message, (said) => redactValue(said, redact))),
-    ...(trace.choices && { choices: mapChoices(trace.choices, (choice) => redactObject(choice, redact)) }),
+    ...(trace.choices && { choices: redactChoices(trace.choices, redact) }),
     ...(trace.usage && { usage: redactObject(trace.usage, redact) }),
   });
 }
@@ -103,6 +103,10 @@ function mapSaid(stored: TraceMessage, change: (said: unknown) => unknown): Trac
 }
 
 type Choices = NonNullable<Trace["choices"]>;
+
+function redactChoices(choices: Choices, redact: TextRedactor): Choices {
+  return Array.isArray(choices) ? choices.map((choice) => redactObject(choice, redact)) : redactObject(choices, redact);
+}
 
 /** Each choice by itself, in the list or object that they came in. */
 function mapChoices(choices: Choices, change: (choice: object) => Record<string, unknown>): Choices {

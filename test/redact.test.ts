@@ -115,6 +115,28 @@ describe("redactSecrets takes out", () => {
       ],
     });
   });
+
+  const said = { password: 12345678, n: 5, api_key: null };
+  const redacted = { password: "[REDACTED:secret]", n: 5, api_key: null };
+  const headers = { authorization: ["a", "b"], tokens: [["c"]] };
+  const hidden = { authorization: ["[REDACTED:secret]", "[REDACTED:secret]"], tokens: [["c"]] };
+  test.each([
+    [said, redacted],
+    [headers, hidden],
+    [
+      [{ password: [[1], { x: "y" }, "a"] }, "b"],
+      [{ password: [["[REDACTED:secret]"], { x: "y" }, "[REDACTED:secret]"] }, "b"],
+    ],
+    [
+      [{ password: null }, "a", { api_key: [] }, 7, { password: true }, "b"],
+      [{ password: null }, "a", { api_key: [] }, 7, { password: true }, "b"],
+    ],
+  ])("numbers and lists under a secret's name, and nothing after them, in JSON as in data (%#)", (before, after) => {
+    const json = JSON.stringify(before);
+    expect(redactSecrets()(trace({ choices: [{ said: before }] })).choices).toEqual([{ said: after }]);
+    expect(JSON.parse(redactedText(redactSecrets(), json))).toEqual(after);
+    expect(JSON.parse(JSON.parse(redactedText(redactSecrets(), JSON.stringify(json))))).toEqual(after);
+  });
 });
 
 describe("redactSecrets leaves alone", () => {
@@ -226,8 +248,8 @@ describe("every ready-made redactor", () => {
     expect(after.usage).toMatchObject({ prompt_tokens: 3 });
   });
 
-  test("works on choices keyed by index", () => {
-    const after = all(trace({ choices: { 0: { index: 0, message: { content: sentence } } } }));
+  test("works on choices keyed by index, and on their keys", () => {
+    const after = all(trace({ choices: { 0: { index: 0, message: { content: sentence } }, [MAIL]: {} } }));
     holdsNone(after);
     expect(after.choices).toMatchObject({ 0: { index: 0 } });
   });

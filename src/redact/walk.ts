@@ -5,20 +5,20 @@
  */
 import type { TextRedactor } from "./patterns.ts";
 
-/** The value with every string in it redacted; `key` is the name it stands under. */
+/** The value with every string in it redacted; `key` is the name it, or the list it is in, stands under. */
 export function redactValue(value: unknown, redact: TextRedactor, key?: string): unknown {
   if (typeof value === "string") return redactText(value, redact, key);
-  if (typeof value === "number") return redactNumber(value, redact);
+  if (typeof value === "number") return redactNumber(value, redact, key);
   if (Array.isArray(value)) {
-    const redacted = value.map((item) => redactValue(item, redact));
+    const redacted = value.map((item) => redactValue(item, redact, key));
     return redacted.some((item, index) => item !== value[index]) ? redacted : value;
   }
   return typeof value === "object" && value !== null ? redactObject(value, redact) : value;
 }
 
-function redactNumber(value: number, redact: TextRedactor): unknown {
+function redactNumber(value: number, redact: TextRedactor, key?: string): unknown {
   const text = String(value);
-  const redacted = redact(text);
+  const redacted = redact(text, key);
   return redacted === text ? value : redacted;
 }
 
@@ -49,8 +49,9 @@ export function redactText(text: string, redact: TextRedactor, key?: string): st
   return isJsonText(text) ? redactJsonText(text, redact) : redact(text, key);
 }
 
+/** A text alone is JSON, too: arguments that were encoded twice. */
 function isJsonText(text: string): boolean {
-  if (!/^\s*[[{]/.test(text)) return false;
+  if (!/^\s*["[{]/.test(text)) return false;
   try {
     JSON.parse(text);
     return true;
@@ -59,19 +60,30 @@ function isJsonText(text: string): boolean {
   }
 }
 
-const JSON_TOKEN = /("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|-?\d[\d.eE+-]*/g;
+const JSON_TOKEN = /("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|-?\d[\d.eE+-]*|[[\]{}]/g;
 
 function redactJsonText(text: string, redact: TextRedactor): string {
+  /** The name of the value to come: the one just read, or that of the list we are in. */
   let key: string | undefined;
+  const lists: (string | undefined)[] = [];
   return text.replace(JSON_TOKEN, (token: string, quoted: string | undefined, colon: string | undefined) => {
-    if (quoted === undefined) return quoteIfRedacted(token, redact(token));
-    const literal = String(JSON.parse(quoted));
-    if (colon !== undefined) {
-      key = literal;
-      return (redact(literal) === literal ? quoted : JSON.stringify(redact(literal))) + colon;
+    if (colon !== undefined && quoted !== undefined) {
+      const name = String(JSON.parse(quoted));
+      key = name;
+      return (redact(name) === name ? quoted : JSON.stringify(redact(name))) + colon;
     }
-    const redacted = redactText(literal, redact, key);
-    key = undefined;
+    const named = key;
+    if (token === "[" || token === "{") {
+      key = token === "[" ? named : undefined;
+      lists.push(key);
+      return token;
+    }
+    if (token === "]" || token === "}") lists.pop();
+    key = lists.at(-1);
+    if (token === "]" || token === "}") return token;
+    if (quoted === undefined) return quoteIfRedacted(token, redact(token, named));
+    const literal = String(JSON.parse(quoted));
+    const redacted = redactText(literal, redact, named);
     return redacted === literal ? quoted : JSON.stringify(redacted);
   });
 }
