@@ -53,8 +53,9 @@ export interface RedactContentOptions {
 }
 
 /**
- * Replaces everything said by its length in characters and its SHA-256: `[REDACTED:content,chars=12,sha256=…]`. Roles,
- * the order of messages, the names of called tools, finish reasons and the figures of `usage` stay.
+ * Replaces everything said, numbers included, by its length in characters and its SHA-256:
+ * `[REDACTED:content,chars=12,sha256=…]`. Roles, the order of messages, the names of called tools, finish reasons and the
+ * figures of `usage` stay.
  */
 export function redactContent({ salt = "" }: RedactContentOptions = {}): TraceRedactor<Promise<Trace>> {
   return async (trace) => {

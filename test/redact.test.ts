@@ -374,6 +374,29 @@ describe("redactContent", () => {
     expect(after.usage).toMatchObject({ prompt_tokens: 3, details: { cached: 1 } });
   });
 
+  test("hides what was said in numbers, too: token numbers of a prompt, a tool's result", async () => {
+    const message = {
+      role: "tool",
+      content: [
+        { type: "tool-result", toolCallId: "c1", result: 73_555 },
+        { type: "text", text: "x", granted: true },
+      ],
+    };
+    const messages = [[9_906, 1_917], [[9_906, 1_917]], 9_906].map((content) =>
+      toTraceMessage({ role: "user", content }),
+    );
+    const choices = [{ index: 0, message: { content: 9_906 }, token_ids: [1_917], finish_reason: null }];
+    const after = await redactContent()(trace({ messages: [...messages, toTraceMessage(message)], choices }));
+    expect(JSON.stringify(after).replaceAll(/sha256=[0-9a-f]{64}/g, "")).not.toMatch(/9906|1917|73555|true/);
+    expect(after.choices).toMatchObject([{ index: 0, finish_reason: null }]);
+  });
+
+  test("keeps the figures of the closing message", async () => {
+    const ending = { ended: "failed", error: { status: 500, code: 7 }, cut_bytes: 12 } as const;
+    const { messages } = await redactContent()(trace({ messages: [toCallMessage(ending)] }));
+    expect(messages).toEqual([toCallMessage(ending)]);
+  });
+
   test("hashes with the salt, when there is one", async () => {
     const { messages } = await redactContent({ salt: "pepper" })(trace());
     expect(messages[0]?.content).toMatch(/^\[REDACTED:content,chars=5,sha256=[0-9a-f]{64}\]$/);

@@ -3,6 +3,8 @@
  * called and how it ended stay. What is not known to be structure counts as content.
  */
 
+import { isObject } from "../json.ts";
+
 /** Gives back what stands for a piece of content. */
 export type Hide = (content: string) => string;
 
@@ -17,6 +19,8 @@ const CONTAINERS = new Set([
   "custom",
   "error",
 ]);
+/** Numbers under these names are figures; others, and what is true or false, may be what a tool answered. */
+const FIGURES = new Set(["index", "status", "code", "created", "cut_bytes"]);
 /** Strings under these names are structure, where they look like identifiers. `name` is not: it may be a person's. */
 const STRUCTURE = new Set(
   "role type id tool_call_id call_id index model object status finish_reason ended code detail media_type".split(" "),
@@ -41,9 +45,11 @@ interface Place {
 function hideMember(value: unknown, place: Place): unknown {
   const { key, hide } = place;
   if (typeof value === "string") return value === "" || isStructure(value, place) ? value : hide(value);
-  if (typeof value !== "object" || value === null) return value;
-  if (!CONTAINERS.has(key)) return hide(JSON.stringify(value));
-  if (Array.isArray(value)) return value.map((item) => hideMember(item, { key, parent: key, hide }));
+  if (value === null || value === undefined || (typeof value === "number" && FIGURES.has(key))) return value;
+  // Numbers in a list are a text, too: tokens.
+  const isListed = Array.isArray(value) && !value.some((item) => typeof item === "number");
+  if (!CONTAINERS.has(key) || !(isListed || isObject(value))) return hide(JSON.stringify(value));
+  if (isListed) return value.map((item) => hideMember(item, { key, parent: key, hide }));
   return hideContent(value, hide, key);
 }
 
