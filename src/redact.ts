@@ -19,9 +19,11 @@ export type TraceRedactor<Result extends Trace | Promise<Trace> = Trace | Promis
 /**
  * Replaces API keys and tokens by `[REDACTED:secret]`, wherever they stand in messages, choices and usage: keys of
  * the common providers by their shape (`sk-…`, `ghp_…`, `AKIA…`, `AIza…`, `xox…`, JWTs, …), private key blocks, the
- * credentials of `Authorization` headers and URLs, and what stands under names such as `api_key` or `password`.
+ * credentials of `Authorization` headers and URLs, and what stands under names such as `api_key` or `password` (in text,
+ * where it is in quotes or has a digit).
  *
- * It finds what looks like a secret, not every secret: a password in a sentence passes.
+ * It finds what looks like a secret, not every secret: a password in a sentence passes, and so do cookies and keys that
+ * are nothing but letters and digits.
  *
  * @example
  * new TraceLogger({ redact: composeRedactors(redactSecrets(), redactEmails()) });

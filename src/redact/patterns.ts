@@ -14,33 +14,55 @@ export type TextRedactor = (text: string, key?: string) => string;
 /** No quotes, no backslash, no white space: it may stand anywhere in JSON, in a URL, in an encoded message. */
 const marker = (what: string): string => `[REDACTED:${what}]`;
 
-// A token starts where no letter, digit, _ or - stands before, or after an escaped line break of JSON that is
-// itself text (cut-off tool arguments, for example), whose `n` would otherwise look like a part of the token.
-const START = String.raw`(?:(?<![\w-])|(?<=\\[nrt]))`;
+// A token starts where no letter, digit, _ or - stands before (but for the _ of Markdown), or after what stands for
+// another character: an escape of JSON that is itself text (cut-off tool arguments, for example) or of a URL, a terminal's
+// colour. These end with letters or digits, which would otherwise look like a part of the token.
+const START = String.raw`(?:(?<![\w-])|(?<=\\[nrt]|\\u[0-9a-fA-F]{4}|%[0-9A-F]{2}|(?:\x1b|\\u001b)\[[0-9;]{0,12}m|(?<![\w-])_{1,3}))`;
 
 const KEY_SHAPES: readonly RegExp[] = [
   // OpenAI, Anthropic, DeepSeek, OpenRouter, Langfuse, Cerebras; a digit or capital tells keys from sk-learn-contrib-…
   /(?:sk|csk|[sp]k-lf)-(?=[\w-]*[A-Z0-9])[\w-]{16,}/,
-  // Groq, Hugging Face, Replicate, Fireworks, npm, Notion, Linear, Supabase, DigitalOcean, Docker; then with dashes inside
-  /(?:gsk|hf|r8|fw|npm|ntn|lin_api|sbp|dop_v1)_[A-Za-z0-9]{20,}/,
-  /(?:tgp_v1|dckr_pat|figd|lsv2_[ps][tk])_[\w-]{20,}/,
-  /(?:xai|pplx|nvapi|glpat|PMAK|GOCSPX|pypi)-(?=[\w-]*[A-Z0-9])[\w-]{20,}/,
-  /(?:key-|dapi|SK)[0-9a-f]{32}(?![A-Za-z0-9])/,
-  /hvs\.[\w-]{20,}/,
+  // Groq, Hugging Face, Replicate, Fireworks, npm, Notion, Linear, Supabase, DigitalOcean, E2B; then with dashes inside:
+  // Together, Docker, Figma, LangSmith, Pinecone, Vercel, Grafana, PlanetScale
+  /(?:gsk|hf|api_org|r8|fw|npm|ntn|lin_api|sbp|do[opr]_v1|e2b)_[A-Za-z0-9]{20,}/,
+  /(?:tgp_v1|dckr_pat|figd|lsv2_[ps][tk]|pcsk|vc[acikpr]|glsa|sb_secret|pscale_(?:tkn|pw))_(?=[\w-]*[A-Z0-9])[\w-]{20,}/,
+  // xAI, Perplexity, NVIDIA, Postman, Google clients, PyPI, Tavily; GitLab; Voyage, which has nothing but its length
+  /(?:xai|pplx|nvapi|PMAK|GOCSPX|pypi|tvly)-(?=[\w-]*[A-Z0-9])[\w-]{20,}/,
+  /gl(?:pat|dt|rt|rtr|ptt|cbt|soat|ft|imt|agent|oas)-(?=[\w-]*[A-Z0-9])[\w-]{20,}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,9})?/,
+  /pa-(?=[\w-]*[A-Z])(?=[\w-]*[0-9])[\w-]{43}(?![\w-])/,
+  // Mailgun, Firecrawl, Databricks, Twilio; ElevenLabs; Jina; Z.ai
+  /(?:key-|fc-|dapi|SK)[0-9a-f]{32}(?![A-Za-z0-9])/,
+  /sk_[0-9a-f]{48}(?!\w)/,
+  /jina_[0-9a-f]{32}[\w-]{10,}/,
+  /[0-9a-f]{32}\.(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{16}(?!\w)/,
+  // HashiCorp Vault, Doppler, Sentry, Atlassian
+  /hv[bs]\.[\w-]{20,}/,
+  /dp\.(?:pt|st|ct|sa)\.(?:[\w-]{1,40}\.)?\w{40,}/,
+  /sntry[su]_[\w+/=-]{30,}/,
+  /AT(?:ATT|CTT)[\w-]{50,}(?:=[0-9A-F]{8})?/,
   // Stripe
-  /(?:[srp]k_(?:live|test)|whsec)_[A-Za-z0-9+/=]{10,}/,
+  /(?:[srp]k_(?:org_)?(?:live|test)|whsec)_[A-Za-z0-9+/=]{10,}/,
   // GitHub
   /(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,})/,
-  // AWS access key ids, Google API keys and access tokens, Slack, SendGrid, Shopify, age, Telegram bots
+  // AWS access key ids and Bedrock, Google API keys, access and refresh tokens, Azure keys and client secrets
   /(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])/,
+  /(?:ABSK|bedrock-api-key-)[A-Za-z0-9+/]{50,}={0,2}/,
   /AIza[\w-]{30,}/,
+  /AQ\.[\w-]{35,}/,
   /ya29\.[\w-]{20,}(?:\.[\w-]+)*/,
+  /1\/\/0[\w-]{40,}/,
+  /[A-Za-z0-9]{52}JQQJ99[A-Za-z0-9]{26}(?![A-Za-z0-9])/,
+  /[\w~.]{3}[0-9]Q~[\w~.-]{31,34}/,
+  // Slack, SendGrid, Shopify, age, Telegram and Discord bots (an id in base64 goes before), webhooks
   /(?:xox[a-z]|xapp)-[\w-]{10,}/,
   /SG\.[\w-]{16,}\.[\w-]{16,}/,
   /shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}/,
   /AGE-SECRET-KEY-1[A-Z0-9]{40,}/,
   /[0-9]{8,10}:AA[\w-]{32,}/,
-  // JWTs: three parts; an unsigned one ends with the dot
+  /(?:[MNO][DTjz][AEIMQUYcgk][w-z0-5]){5}[\w-]{3,8}\.[\w-]{6}\.[\w-]{27,40}/,
+  /https:\/\/(?:hooks\.slack\.com\/(?:services|workflows|triggers)|discord(?:app)?\.com\/api\/webhooks)\/[\w/-]{20,}/,
+  // JWTs: encrypted ones of five parts, of which the second may be empty; of three, and an unsigned one ends with the dot
+  /eyJ[\w-]{8,}\.[\w-]*(?:\.[\w-]{8,}){3}/,
   /eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/,
 ];
 
@@ -48,20 +70,25 @@ const API_KEYS = new RegExp(`${START}(?:${KEY_SHAPES.map(({ source }) => source)
 
 /** `Authorization: …` in headers, JSON and curl commands; and a `Bearer …` by itself, unless it is prose. */
 const AUTHORIZATION =
-  /(authorization\\?["']?\s{0,4}[:=]\s{0,4}\\?["']?(?:(?:bearer|basic|token|apikey|digest)\s{1,4}|(?=[\w.~+/=-]{0,200}[0-9])))[\w.~+/=-]{6,}/gi;
+  /(authorization\\?["']?\s{0,4}[:=]\s{0,4}\\?["']?(?:(?:bearer|basic|token|apikey|digest)\s{1,4}|(?:[a-z][a-z-]{1,19}|AWS4-HMAC-SHA256)[ \t]{1,4}(?=[\w.~+/=:-]{16})(?=[\w.~+/=:-]{0,200}[0-9])|(?=[\w.~+/=:-]{0,200}[0-9])))[\w.~+/=:-]{6,}/gi;
 const BEARER = /(\bbearer\s{1,4})(?=[\w.~+/=-]*[0-9])[\w.~+/=-]{16,}/gi;
 
 /** Names whose value is a secret, whatever it looks like. Not `token`: a token of `logprobs` is a piece of text. */
 const SECRET_NAME =
-  "(?:api[_-]?key|apikey|secret[_-]?(?:access[_-]?)?key|client[_-]?secret|(?:access|auth|refresh|bearer)[_-]?token|private[_-]?key|password|passwd|passphrase)";
-const SECRET_KEY = new RegExp(`${SECRET_NAME}$|^authorization$`, "i");
+  "(?:(?:api|secret|access|private|subscription|encryption|signing)[ _-]?key|secret[ _-]?access[ _-]?key|(?:access|auth|refresh|bearer|session|security|bot|api)[_-]?token|secret|password|passwd|passphrase)";
+const SECRET_KEY = new RegExp(`${SECRET_NAME}$|(?:^|-)authorization$`, "i");
 /** `OPENAI_API_KEY=…`, `x-api-key: …`, `password = "…"`; a digit tells values from code such as process.env.API_KEY. */
 const ASSIGNMENT = new RegExp(
-  String.raw`(${SECRET_NAME}\\?["']?\s{0,4}[:=]\s{0,4}\\?["']?)(?=[^\s"'\\,;[\]{}()<>]{0,200}[0-9])[^\s"'\\,;[\]{}()<>]{8,}`,
+  String.raw`(${SECRET_NAME}\\?["']?\s{0,4}[:=：]\s{0,4}\\?["']?)(?=[^\s"'\\,;[\]{}()<>]{0,200}[0-9])[^\s"'\\,;[\]{}()<>]{8,}`,
   "gi",
 );
+/** `"password": "…"`: name and value in quotes are data, whatever the value. In whole JSON the name is known; this is for parts. */
+const QUOTED = new RegExp(String.raw`(${SECRET_NAME}(\\?["'])\s{0,4}:\s{0,4}\2)[^"'\\\n]{1,200}(?=\2)`, "gi");
+/** Signatures and tokens of URLs, keys of connection strings. */
+const PARAMETER =
+  /([?&](?:token|sig|signature|x-(?:amz|goog)-signature|x-amz-security-token)=|\b(?:Account|SharedAccess)Key=)(?=[\w%+/=.~-]{0,200}[0-9])[\w%+/=.~-]{16,}/gi;
 /** The password in `postgres://user:password@host`. */
-const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]{1,20}:\/\/[^\s:/@"']{0,100}:)[^\s/@"'[\]]{1,200}(?=@)/gi;
+const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]{1,20}:\/\/[^\s:/@"']{0,100}:)[^\s/?"'[\]]{1,200}(?=@)/gi;
 
 const KEY_LABEL = "[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----";
 const GAP = String.raw`(?:\s|\\[nr])+`;
@@ -79,6 +106,8 @@ export const redactSecretsInText: TextRedactor = (text, key) => {
     .replace(AUTHORIZATION, `$1${marker("secret")}`)
     .replace(BEARER, `$1${marker("secret")}`)
     .replace(API_KEYS, marker("secret"))
+    .replace(PARAMETER, `$1${marker("secret")}`)
+    .replace(QUOTED, `$1${marker("secret")}`)
     .replace(ASSIGNMENT, `$1${marker("secret")}`)
     .replace(URL_PASSWORD, `$1${marker("secret")}`);
 };
