@@ -38,8 +38,8 @@ export function redactEmails(): TraceRedactor<Trace> {
 }
 
 /**
- * Replaces card numbers by `[REDACTED:card]`: 13 to 19 digits, plain or in groups, that pass the Luhn check. One in
- * ten other numbers of that length passes it too.
+ * Replaces card numbers by `[REDACTED:card]`: 13 to 19 digits, plain or in groups, that begin and are as long as those of
+ * an issuer and pass the Luhn check. Of other numbers of that length, one in some twenty-five does so, too.
  */
 export function redactCardNumbers(): TraceRedactor<Trace> {
   return redactingText(redactCardNumbersInText);

@@ -222,13 +222,25 @@ describe("redactEmails", () => {
     ["https://x.test/?u=bob%40example.com&v=1", "https://x.test/?u=[REDACTED:email]&v=1"],
     ["jürgen@müller.example", "[REDACTED:email]"],
     ["名前@例え.テスト", "[REDACTED:email]"],
+    ["from sean.o'brien@example.com", "from [REDACTED:email]"],
+    ["'bob@example.com', 'ann@example.org'", "'[REDACTED:email]', '[REDACTED:email]'"],
+    ["ju\u0308rgen@example.com", "[REDACTED:email]"],
+    ["संपर्क@डाटामेल.भारत", "[REDACTED:email]"],
+    ["ผู้ใช้@ตัวอย่าง.ไทย", "[REDACTED:email]"],
+    ["bob＠example.com", "[REDACTED:email]"],
+    ["bob\u200b@exam\u00adple.com", "[REDACTED:email]"],
+    ['cut off: {"to":"bob\\u0040example.com', 'cut off: {"to":"[REDACTED:email]'],
+    ["<p>bob&#64;example.com</p>", "<p>[REDACTED:email]</p>"],
+    ["请发送邮件到bob@example.com谢谢", "请发送邮件到[REDACTED:email]谢谢"],
+    ["連絡先はbob@example.co.jpです。", "連絡先は[REDACTED:email]です。"],
+    ["名前@example.com", "[REDACTED:email]"],
     ['{"to":"bob@example.com"}', '{"to":"[REDACTED:email]"}'],
     ['{"bob@example.com":1}', '{"[REDACTED:email]":1}'],
   ])("%s", (text, expected) => {
     expect(redactedText(redactEmails(), text)).toBe(expected);
   });
 
-  test.each(["@ann said hi", "npm i @scope/pkg@1.2.3", "a @ b.c", "user@localhost", "5 @ $3.50"])(
+  test.each(["@ann said hi", "npm i @scope/pkg@1.2.3", "a @ b.c", "user@localhost", "5 @ $3.50", "icon@2x.png 100%"])(
     "leaves alone: %s",
     (text) => {
       expect(redactedText(redactEmails(), text)).toBe(text);
@@ -248,6 +260,17 @@ describe("redactCardNumbers", () => {
     [`order 12 ${CARD} 99`, "order 12 [REDACTED:card] 99"],
     [`${CARD} ${CARD}`, "[REDACTED:card] [REDACTED:card]"],
     ['{"card": 4111111111111111, "n": 1.50}', '{"card": "[REDACTED:card]", "n": 1.50}'],
+    ["4111  1111  1111  1111", "[REDACTED:card]"],
+    ["4111 - 1111 - 1111 - 1111", "[REDACTED:card]"],
+    ["4111.1111.1111.1111 and 3400.000000.00009", "[REDACTED:card] and [REDACTED:card]"],
+    ["4111\u20131111\u20111111\u20131111", "[REDACTED:card]"],
+    ["4111\u202f1111\u20091111\u200b1111", "[REDACTED:card]"],
+    ["４１１１　１１１１　１１１１　１１１１", "[REDACTED:card]"],
+    ["٤١١١١١١١١١١١١١١١", "[REDACTED:card]"],
+    ["_4111 1111 1111 1111_", "_[REDACTED:card]_"],
+    ["卡号4111111111111111是", "卡号[REDACTED:card]是"],
+    ["Mir 2200 0000 0000 0004, JCB 3530111333300000", "Mir [REDACTED:card], JCB [REDACTED:card]"],
+    ["Diners 3056 9309 0259 04, UnionPay 6200000000000005", "Diners [REDACTED:card], UnionPay [REDACTED:card]"],
     ['{"card":"4111-1111-1111-1111"}', '{"card":"[REDACTED:card]"}'],
   ])("%s", (text, expected) => {
     expect(redactedText(redactCardNumbers(), text)).toBe(expected);
@@ -260,6 +283,10 @@ describe("redactCardNumbers", () => {
     "a4111111111111111 is a part of a hash",
     "41111111111111114111111111111111 is too long",
     "+49 170 1234567",
+    "20261128142340 is a time, 20261128142341233 another",
+    "IMEI 356938035643809, ICCID 8901410321111851072, SIRET 732 829 320 00074",
+    "2000000000000000008 is a snowflake, 9783161484014 an ISBN",
+    "192.168.100.100.4111.1111.1111.1111 has too many parts",
   ])("leaves alone: %s", (text) => {
     expect(redactedText(redactCardNumbers(), text)).toBe(text);
   });
@@ -388,6 +415,12 @@ describe("every ready-made redactor", () => {
     ["quotes", '"'],
     ["brackets", "["],
     ["percent signs", "a%40"],
+    ["apostrophes", "a'"],
+    ["apostrophes and at signs", "a'b@"],
+    ["letters of two scripts", "字a"],
+    ["ideographs with at signs", "字@"],
+    ["digits in dotted groups", "4111."],
+    ["digits with underscores", "1_"],
   ])("is done with a hostile megabyte of %s without running out of time or stack", (name, piece) => {
     const prefix = name.includes("private key's label") ? "-----BEGIN PRIVATE KEY-----" : "";
     for (const text of [prefix + fill(piece), JSON.stringify([prefix + fill(piece)])]) {

@@ -114,24 +114,56 @@ export const redactSecretsInText: TextRedactor = (text, key) => {
 
 const isMarker = (text: string): boolean => /^\[REDACTED:[^\]]*\]$/.test(text);
 
-const LOCAL = String.raw`[\p{L}\p{N}._%+-]`;
-const LABEL = String.raw`[\p{L}\p{N}-]+`;
-// The look-behind lets a run of address characters start at one place only: without it, a long run without an @ is
-// scanned again from each of its characters.
-const EMAIL = new RegExp(String.raw`(?<!${LOCAL})${LOCAL}+(?:@|%40)(?:${LABEL}\.)+\p{L}[\p{L}\p{N}-]+`, "gu");
+/** `@`, also as a Japanese keyboard writes it, in URLs, in JSON and in HTML; but not that of `icon@2x.png`. */
+const AT = String.raw`(?:[@＠]|%40|\\u0040|&#(?:64|x40);)(?!\dx\.(?:png|jpe?g|webp|gif|svg)\b)`;
+
+/** Addresses of these letters. Marks belong to them (vowels of Hindi, decomposed umlauts), and so does what is not to be seen. */
+function emailOf(letters: string, dots: string): RegExp {
+  const letter = String.raw`${letters}\p{M}\p{Cf}`;
+  const local = String.raw`[${letter}\p{N}._%+-]`;
+  const label = String.raw`[${letter}\p{N}-]+`;
+  // The look-behinds let a run of address characters start at one place only: without them, a long run without an @ is
+  // scanned again from each of its characters.
+  const start = `(?<!${local})(?<!${local}')`;
+  return new RegExp(
+    String.raw`${start}${local}+(?:'${local}+)*${AT}(?:${label}[${dots}])+[${letters}][${letter}\p{N}-]+`,
+    "gu",
+  );
+}
+
+/** First those of Latin letters, around which Chinese or Japanese may stand without a space; then those of any. */
+const EMAILS = [emailOf(String.raw`\p{Script=Latin}`, ".．"), emailOf(String.raw`\p{L}`, ".．。")];
 
 /** E-mail addresses, international ones and `%40` in URLs included. */
 export const redactEmailsInText: TextRedactor = (text) =>
-  text.includes("@") || text.includes("%40") ? text.replace(EMAIL, marker("email")) : text;
+  /[@＠]|%40|\\u0040|&#/.test(text) ? EMAILS.reduce((left, email) => left.replace(email, marker("email")), text) : text;
 
-// Groups of digits with one space or hyphen between; not inside words (hashes, ids), not after a decimal point.
-const DIGIT_RUN = /(?:(?<!\w)(?<!\d\.)|(?<=\\[nrt]))\d+(?:[ \u00a0-]\d+)*(?!\w)/g;
+// Of Arabic, Persian and full-width writing, too: the last four bits of each of these are what it counts.
+const DIGIT = String.raw`[0-9\u0660-\u0669\u06f0-\u06f9\uff10-\uff19]`;
+const SPACE = String.raw` \u00a0\u2007\u2009\u202f\u3000\u200b-\u200d\ufeff`;
+const HYPHEN = String.raw`\u2010-\u2015\u2212\uff0d-`;
+// Not inside words (hashes, ids), not after a decimal point. The `_` of Markdown is none of a word.
+const BEFORE = String.raw`(?:(?<![\w${DIGIT.slice(1)})(?<!\d\.)|(?<=\\[nrt]|(?<!\w)_{1,3}))`;
+const AFTER = String.raw`(?![A-Za-z0-9${DIGIT.slice(1)}|_+\w)`;
+/** Groups of digits with one space or hyphen between. */
+const DIGIT_RUN = new RegExp(`${BEFORE}${DIGIT}+(?:[${SPACE}${HYPHEN}]${DIGIT}+)*${AFTER}`, "g");
+/** With more or something else between, only in the groups in which cards show their numbers. */
+const GROUPS = new RegExp(
+  String.raw`${BEFORE}(?<!\.)\d{4}( {2,3}|[./]| [${HYPHEN}] )(?:\d{4}\1\d{4}\1\d{4}|\d{6}\1\d{5})${AFTER}`,
+  "g",
+);
 
-/** Card numbers: 13 to 19 digits, with or without separators, that pass the Luhn check. */
-export const redactCardNumbersInText: TextRedactor = (text) => text.replace(DIGIT_RUN, redactRun);
+/** Card numbers: with or without separators, of an issuer's form, that pass the Luhn check. */
+export const redactCardNumbersInText: TextRedactor = (text) =>
+  text
+    .replace(DIGIT_RUN, redactRun)
+    .replace(GROUPS, (groups) => (isCardNumber(groups.replaceAll(/\D/g, "")) ? marker("card") : groups));
+
+const DIGITS = new RegExp(`${DIGIT}+`, "g");
+const asciiDigits = (digits: string): string => digits.replaceAll(/[^0-9]/g, (digit) => `${digit.charCodeAt(0) & 15}`);
 
 function redactRun(run: string): string {
-  const groups = [...run.matchAll(/\d+/g)].map((match) => ({ digits: match[0], start: match.index }));
+  const groups = [...run.matchAll(DIGITS)].map((match) => ({ digits: asciiDigits(match[0]), start: match.index }));
   let redacted = "";
   let done = 0;
   for (let first = 0; first < groups.length; first++) {
@@ -157,9 +189,21 @@ function endOfCard(groups: readonly { digits: string; start: number }[], first: 
   return end;
 }
 
-// No issuer's numbers begin with 0, and only airlines' with 1: as a time in milliseconds does, of which one in ten
-// passes the check.
-const isCardNumber = (digits: string): boolean => digits.length >= 13 && /^[2-9]/.test(digits) && passesLuhn(digits);
+// By what issuers' numbers begin with, and how long they are then: else one in ten of all other numbers would pass for
+// one, times (2026…) and ids among them, and every IMEI and SIRET, which are made to pass.
+const ISSUED = new RegExp(
+  [
+    String.raw`4(?:\d{12}|\d{15}|\d{18})`, // Visa
+    String.raw`3[47]\d{13}`, // American Express
+    String.raw`3(?:0[0-59]|[689]\d)\d{11,16}`, // Diners Club
+    String.raw`(?:(?:35|5[0-8]|6\d)\d{14,17}|220[0-4]\d{12,15})`, // JCB, Mastercard, Maestro, Discover, UnionPay, RuPay; Mir
+    String.raw`(?:2[2-7]|8[12])\d{14}|9792\d{12}`, // Mastercard, RuPay, Troy
+  ]
+    .map((form) => `^(?:${form})$`)
+    .join("|"),
+);
+
+const isCardNumber = (digits: string): boolean => ISSUED.test(digits) && passesLuhn(digits);
 
 function passesLuhn(digits: string): boolean {
   let sum = 0;
