@@ -146,6 +146,10 @@ describe("redactSecrets takes out", () => {
       expect(redact(`a\n${pem(label)}\nb`)).toBe("a\n[REDACTED:private-key]\nb");
       expect(redact(`a ${pem(label).replaceAll("\n", "\\n")} b`)).toBe("a [REDACTED:private-key] b");
       expect(redact(`a ${pem(label).slice(0, 100)}`)).toBe("a [REDACTED:private-key]");
+      expect(redact(`a ${pem(label).slice(0, 100).replaceAll("\n", "\\\\n")}`)).toBe("a [REDACTED:private-key]");
+      const withHeaders = pem(label).replace("\n", "\nVersion: GnuPG v2\nDEK-Info: AES-256-CBC,AB\n\n");
+      expect(redact(`a ${withHeaders}`)).toBe("a [REDACTED:private-key]");
+      expect(redact(`a ${withHeaders.slice(0, 160)}`)).toBe("a [REDACTED:private-key]");
       expect(redact(JSON.stringify({ key: pem(label) }))).toBe('{"key":"[REDACTED:private-key]"}');
     },
   );
@@ -397,6 +401,8 @@ describe("every ready-made redactor", () => {
     ["JWTs in a row", "eyJaaaaaaaaa."],
     ["beginnings of private keys", "-----BEGIN PRIVATE KEY-----\n"],
     ["dashes", "-"],
+    ["headers after a private key's label", "\na: b"],
+    ["headers on one line after a private key's label", " a: b"],
     ["dashed letters after a private key's label", "-a"],
     ["authorizations", "authorization:"],
     ["authorizations with schemes", "authorization: a-a "],
@@ -486,6 +492,25 @@ describe("redactContent", () => {
     const after = await redactContent()(trace({ messages: [...messages, toTraceMessage(message)], choices }));
     expect(JSON.stringify(after).replaceAll(/sha256=[0-9a-f]{64}/g, "")).not.toMatch(/9906|1917|73555|true/);
     expect(after.choices).toMatchObject([{ index: 0, finish_reason: null }]);
+  });
+
+  test("takes a word of code, and of an error's detail, for what it is", async () => {
+    const content = [
+      { type: "code_interpreter_call", code: "hunter2" },
+      { type: "input_image", detail: "high" },
+    ];
+    const message = toTraceMessage({ role: "assistant", content });
+    const ending = toCallMessage({
+      ended: "failed",
+      error: { code: "bad_request", detail: "hunter2" },
+      detail: "hunter2",
+    });
+    const { messages } = await redactContent()(trace({ messages: [message, ending] }));
+    expect(JSON.stringify(messages)).not.toContain("hunter2");
+    expect(messages.map(fromTraceMessage)).toMatchObject([
+      { message: { content: [{}, { detail: "high" }] } },
+      { call: { error: { code: "bad_request" } } },
+    ]);
   });
 
   test("keeps the figures of the closing message", async () => {

@@ -23,7 +23,7 @@ const CONTAINERS = new Set([
 const FIGURES = new Set(["index", "status", "code", "created", "cut_bytes"]);
 /** Strings under these names are structure, where they look like identifiers. `name` is not: it may be a person's. */
 const STRUCTURE = new Set(
-  "role type id tool_call_id call_id index model object status finish_reason ended code detail media_type".split(" "),
+  "role type id tool_call_id call_id index model object status finish_reason ended media_type".split(" "),
 );
 
 export const looksLikeIdentifier = (text: string): boolean => /^[\w.:/+-]{1,128}$/.test(text);
@@ -54,9 +54,14 @@ function hideMember(value: unknown, place: Place): unknown {
 }
 
 function isStructure(value: string, { key, parent }: Place): boolean {
-  const named = STRUCTURE.has(key) || (key === "name" && TOOL_NAMES.has(parent));
+  if (key === "detail") return IMAGE_DETAILS.has(value);
+  // Elsewhere `code` is what a model wrote.
+  const named =
+    STRUCTURE.has(key) || (key === "name" && TOOL_NAMES.has(parent)) || (key === "code" && parent === "error");
   return named && looksLikeIdentifier(value);
 }
 
+/** How closely an image is looked at. Errors have a `detail`, too, which is a text. */
+const IMAGE_DETAILS = new Set(["low", "high", "auto", "original"]);
 /** Where `name` is that of a tool or of a kind of error. */
 const TOOL_NAMES = new Set(["function", "function_call", "custom", "error"]);

@@ -91,10 +91,12 @@ const PARAMETER =
 const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]{1,20}:\/\/[^\s:/@"']{0,100}:)[^\s/?"'[\]]{1,200}(?=@)/gi;
 
 const KEY_LABEL = "[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----";
-const GAP = String.raw`(?:\s|\\[nr])+`;
-/** A whole block; or, cut off before its end, the label with the base64 lines that follow. */
+const GAP = String.raw`(?:\s|\\+[nr])+`;
+/** `Version: GnuPG v2`, `DEK-Info: AES-256-CBC,…` */
+const KEY_HEADERS = String.raw`(?:(?:\r?\n|(?:\\+r)?\\+n)[A-Za-z-]{1,30}: [^\r\n\\]{1,200}){0,6}`;
+/** A whole block; or, cut off before its end, the label with its headers and the base64 lines that follow. */
 const PRIVATE_KEY = new RegExp(
-  `-----BEGIN ${KEY_LABEL}(?:[^-]*(?:-(?!----)[^-]*)*-----END ${KEY_LABEL}|(?:${GAP}[A-Za-z0-9+/=]{20,})+(?:${GAP}[A-Za-z0-9+/=]+$)?)`,
+  `-----BEGIN ${KEY_LABEL}(?:[^-]*(?:-(?!----)[^-]*)*-----END ${KEY_LABEL}|${KEY_HEADERS}(?:${GAP}[A-Za-z0-9+/=]{20,})+(?:${GAP}[A-Za-z0-9+/=]+$)?)`,
   "g",
 );
 
