@@ -69,7 +69,10 @@ export interface TraceLoss {
   readonly id: string | null;
   readonly reason: LossReason;
   readonly error: TraceLoggerError;
-  /** The trace, so that the host can save it; for an invalid one, the input as it was handed over. */
+  /**
+   * The trace, so that the host can save it. Redacted, except where `redact` did not come to its end: what is lost as
+   * `invalid`, `redact_failed`, `closed` or `exit` may be as it was handed over.
+   */
   readonly trace: Trace | unknown;
 }
 
