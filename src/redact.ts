@@ -7,6 +7,7 @@ import {
   type TextRedactor,
 } from "./redact/patterns.ts";
 import { redactObject, redactValue } from "./redact/walk.ts";
+import { isPromise } from "./thenable.ts";
 import type { Trace, TraceMessage } from "./trace.ts";
 import { fromTraceMessage, toCallMessage, toTraceMessage } from "./transcript.ts";
 
@@ -78,7 +79,7 @@ export function composeRedactors(...redactors: readonly TraceRedactor[]): TraceR
 export function composeRedactors(...redactors: readonly TraceRedactor[]): TraceRedactor {
   return (trace) =>
     redactors.reduce<Trace | Promise<Trace>>(
-      (redacted, redactor) => (redacted instanceof Promise ? redacted.then(redactor) : redactor(redacted)),
+      (redacted, redactor) => (isPromise(redacted) ? Promise.resolve(redacted).then(redactor) : redactor(redacted)),
       trace,
     );
 }

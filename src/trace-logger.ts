@@ -22,6 +22,7 @@ import {
   type OpenCall,
   openCalls,
 } from "./sink.ts";
+import { isThenable } from "./thenable.ts";
 import type { TraceInput } from "./trace.ts";
 
 /** How long `flush` or `close` may take. */
@@ -263,7 +264,7 @@ function release(waiting: readonly (() => void)[]): [] {
 function guard(callback: () => unknown): void {
   try {
     const result = callback();
-    if (result instanceof Promise) result.catch(() => {});
+    if (isThenable(result)) Promise.resolve(result).catch(() => {});
   } catch {
     // The host's own mistake, in its own callback: there is nobody to tell but the host.
   }

@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -541,6 +542,14 @@ describe("composeRedactors", () => {
   test("waits for an asynchronous one", async () => {
     const composed = composeRedactors(redactEmails(), redactContent(), redactSecrets());
     expect((await composed(trace())).messages[0]?.content).toContain("chars=5");
+  });
+
+  test("waits for one of another realm, whose promises are its own", async () => {
+    const slow: TraceRedactor<Promise<Trace>> = runInNewContext("async (trace) => trace");
+    const composed = composeRedactors(slow, redactEmails());
+    expect((await composed(trace({ messages: [{ role: "user", content: MAIL }] }))).messages[0]?.content).toContain(
+      "[REDACTED:email]",
+    );
   });
 
   test("passes on what a redactor throws or rejects with, so that nothing is sent", async () => {

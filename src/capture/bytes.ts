@@ -19,7 +19,15 @@ export function sizeOf(pieces: readonly Bytes[]): number {
 
 /** By its tag: in a realm of its own (Jest's) a class has its own name for itself. */
 export function isBytes(value: unknown): value is Bytes {
-  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]";
+  return ArrayBuffer.isView(value) && tagOf(value) === "[object Uint8Array]";
+}
+
+export function isBuffer(value: unknown): value is ArrayBuffer {
+  return tagOf(value) === "[object ArrayBuffer]";
+}
+
+function tagOf(value: unknown): string {
+  return Object.prototype.toString.call(value);
 }
 
 const decoder = new TextDecoder();

@@ -5,7 +5,7 @@
  */
 import { invalidOption } from "../errors.ts";
 import { parseObject } from "./call.ts";
-import { takeHeader } from "./request.ts";
+import { isRequest, takeHeader } from "./request.ts";
 
 /** What can be said about the trace of one call. See {@link traceHeaders}. */
 export interface CallControl {
@@ -57,7 +57,7 @@ export function takeControl(args: FetchArguments): { readonly control: CallContr
   try {
     const [input, init] = args;
     // As fetch has it: the headers of `init` stand instead of the request's.
-    const found = takeHeader(init?.headers ?? (input instanceof Request ? input.headers : undefined), HEADER);
+    const found = takeHeader(init?.headers ?? (isRequest(input) ? input.headers : undefined), HEADER);
     if (found) return { control: readControl(found.value), rest: [input, { ...init, headers: found.others }] };
   } catch {
     // Nothing of ours.

@@ -1,4 +1,5 @@
 /** From a call that is made, however it goes, to the trace that the sink gets. Loaded by those who trace calls. */
+import { isObject } from "../json.ts";
 import type { TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import type { CallEnding } from "../transcript.ts";
@@ -60,7 +61,7 @@ function toCallEnding(ending: BodyEnding, signal: AbortSignal | undefined): Call
   const error = ending.how === "failed" ? ending.error : undefined;
   try {
     const byCaller =
-      ending.how === "cancelled" || signal?.aborted || (error instanceof Error && error.name === "AbortError");
+      ending.how === "cancelled" || signal?.aborted || (isObject(error) && error["name"] === "AbortError");
     return byCaller ? { ended: "aborted" } : { ended: "failed", error: describeError(error) };
   } catch {
     return { ended: "failed" }; // an error that cannot be read
@@ -71,12 +72,12 @@ function toCallEnding(ending: BodyEnding, signal: AbortSignal | undefined): Call
 const MAX_CAUSES = 10;
 
 function describeError(error: unknown, causes = MAX_CAUSES): unknown {
-  if (!(error instanceof Error)) return String(error);
-  const { name, message, cause } = error;
-  const code = "code" in error ? error.code : undefined;
+  // By its shape: `fetch` throws errors of another realm than ours in Jest.
+  if (!isObject(error) || typeof error["message"] !== "string") return String(error);
+  const { name, message, code, cause } = error;
   return {
     name: String(name),
-    message: String(message),
+    message,
     ...(code === undefined ? {} : { code: typeof code === "number" ? code : String(code) }),
     ...(cause === undefined || causes === 0 ? {} : { cause: describeError(cause, causes - 1) }),
   };

@@ -1,6 +1,7 @@
 /** LangChain's messages as OpenAI-style ones. What has no such form stays as it is, so that nothing is lost. */
 import type { BaseMessage } from "@langchain/core/messages";
 import type { Generation } from "@langchain/core/outputs";
+import { isBytes } from "./bytes.ts";
 import { mediaPart } from "./media-part.ts";
 import type { ChatMessage } from "./model-call.ts";
 
@@ -47,7 +48,7 @@ function toPart(block: unknown): unknown {
   if (typeof block !== "object" || block === null) return block;
   const { type, data, mimeType, mime_type, source_type: _, ...rest } = block as Fields; // an object, as just checked
   const isMedia = type === "image" || type === "audio" || type === "video" || type === "file";
-  if (!isMedia || (typeof data !== "string" && !(data instanceof Uint8Array))) return block;
+  if (!isMedia || (typeof data !== "string" && !isBytes(data))) return block;
   const mediaType = String(mimeType ?? mime_type ?? (type === "file" ? "" : type));
   return mediaPart({ mediaType, data }, rest);
 }

@@ -2,6 +2,7 @@
 import type { TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import { type CallEnding, choiceMessages, toCallMessage, toTraceMessage } from "../transcript.ts";
+import { isBytes } from "./bytes.ts";
 import type { CallControl } from "./call-control.ts";
 import { logMarked } from "./mark-trace.ts";
 import { describeMedia } from "./media.ts";
@@ -49,7 +50,7 @@ function toPlainData<T>(value: readonly T[]): T[] {
   return JSON.parse(
     JSON.stringify(value, function (this: Record<string, unknown>, key: string, seen: unknown) {
       const bytes = this[key]; // not `seen`: Node's Buffers are lists of numbers there already
-      if (bytes instanceof Uint8Array) return toBase64(bytes);
+      if (isBytes(bytes)) return toBase64(bytes);
       return typeof seen === "bigint" ? String(seen) : seen;
     }),
   ) as T[];
@@ -91,7 +92,9 @@ export function toEnding(error: unknown, signal: AbortSignal | undefined): CallE
 
 /** An error that a stream told is handed on as what the provider said of it, in an object without a class. */
 function plainError(error: unknown): unknown {
-  if (Object.getPrototypeOf(Object(error)) !== Object.prototype) return undefined;
+  // That is a prototype which has none itself: each realm (Jest's) has its own.
+  const prototype: unknown = Object.getPrototypeOf(Object(error));
+  if (prototype === null || Object.getPrototypeOf(prototype) !== null) return undefined;
   const { data: _, ...told }: Record<string, unknown> = Object(error);
   try {
     // Beside a message, `data` is the event it was read from, which may hold the whole answer once more.

@@ -1,4 +1,4 @@
-import { isThenable } from "../thenable.ts";
+import { isPromise } from "../thenable.ts";
 
 /**
  * Loads once, and gives back what was loaded itself as soon as it is there: an `import()` takes its time also when there
@@ -37,10 +37,6 @@ export function orElse<Made>(make: () => Made | Promise<Made>, instead: () => Ma
   } catch {
     return instead();
   }
-}
-
-export function isPromise<Value>(value: Value | Promise<Value>): value is Promise<Value> {
-  return isThenable(value);
 }
 
 /** Whoever needs what is being loaded will hear of it when that fails: until then it is no unhandled rejection. */

@@ -1,5 +1,6 @@
 /** What is sent: read without touching it. */
 import { isObject } from "../json.ts";
+import { isBuffer } from "./bytes.ts";
 
 export interface OutgoingRequest {
   readonly url: string;
@@ -35,14 +36,26 @@ export function describeRequest([input, init]: FetchArguments): OutgoingRequest 
 export function snapshotBody(body: unknown): string | Promise<string | undefined> | undefined {
   if (typeof body === "string") return body;
   if (body instanceof URLSearchParams) return String(body);
-  if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return new TextDecoder().decode(body);
+  if (isBuffer(body) || ArrayBuffer.isView(body)) return new TextDecoder().decode(body);
   try {
-    // A request of its own is read through a copy; a Blob never changes.
-    const copy = body instanceof Request ? body.clone() : body instanceof Blob ? body : undefined;
-    return copy?.text().catch(() => undefined);
+    // By their shape: undici and node-fetch have classes of their own. A request is read through a copy; a Blob never changes.
+    if (isRequest(body))
+      return body
+        .clone()
+        .text()
+        .catch(() => undefined);
+    return isBlob(body) ? body.text().catch(() => undefined) : undefined;
   } catch {
     return undefined; // used already: fetch is about to say so
   }
+}
+
+export function isRequest(value: unknown): value is Request {
+  return isObject(value) && typeof value["clone"] === "function" && typeof value["text"] === "function";
+}
+
+function isBlob(value: unknown): value is Blob {
+  return isObject(value) && typeof value["slice"] === "function" && typeof value["text"] === "function";
 }
 
 interface Found {

@@ -1,8 +1,9 @@
 import type { TraceSink } from "../sink.ts";
+import { isPromise } from "../thenable.ts";
 import { parseObject } from "./call.ts";
 import { takeControl } from "./call-control.ts";
 import type { UsageCall } from "./include-usage.ts";
-import { isPromise, loading, once, whenThere } from "./once.ts";
+import { loading, once, whenThere } from "./once.ts";
 import { type CaptureOptions, checkOption, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
 import { type Api, describeRequest, type MadeCall, snapshotBody } from "./request.ts";
 

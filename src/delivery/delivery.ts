@@ -3,6 +3,7 @@
  * an `Attempt`, not HTTP; what concerns the disk is in on-disk.ts.
  */
 import type { FlushReport, TraceLoggerEvent, TraceLoss, TraceReceipt } from "../receipts.ts";
+import { isPromise } from "../thenable.ts";
 import type { Attempt } from "./attempt.ts";
 import { ChoicesNegotiation } from "./choices-form.ts";
 import { type DeliverParts, lazyBatchPosts, type Parcel, singlePosts } from "./deliver.ts";
@@ -99,7 +100,7 @@ export class Delivery {
   accept(input: unknown, settled: (receipt: TraceReceipt) => void, truncate = false): void {
     const ticket = this.#ledger.accept(settled);
     const prepared = prepare(input, this.#options);
-    if (!(prepared instanceof Promise)) {
+    if (!isPromise(prepared)) {
       this.#keep(prepared, ticket, truncate);
       return;
     }

@@ -463,7 +463,8 @@ test("files, of the prompt and of the reply, are described by type, size and SHA
   const bytes = Uint8Array.from({ length: 100 }, (_, index) => index);
   const base64 = Buffer.from(bytes).toString("base64");
   const sink = recordingSink();
-  const forms = [bytes, Buffer.from(bytes), base64];
+  const ofOtherRealm: Uint8Array = runInNewContext("Uint8Array.from(bytes)", { bytes });
+  const forms = [bytes, Buffer.from(bytes), base64, ofOtherRealm];
   const content = forms.map((data) => ({
     type: "file" as const,
     mediaType: "image/png",
@@ -476,7 +477,7 @@ test("files, of the prompt and of the reply, are described by type, size and SHA
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   expect(JSON.stringify(trace)).not.toContain(base64.slice(0, 40));
   expect(JSON.stringify(said(trace)[0]).match(new RegExp(`image/png, 100 bytes, sha256 ${sha256}`, "g"))).toHaveLength(
-    3,
+    forms.length,
   );
   expect(JSON.stringify(said(trace)[1])).toContain(`application/pdf, 100 bytes, sha256 ${sha256}`);
   expect(content[0]?.data.data).toBe(bytes);

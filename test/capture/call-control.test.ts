@@ -107,6 +107,27 @@ describe("traceHeaders", () => {
     expect(new Headers(args[1]?.headers ?? (args[0] as Request).headers).has("x-tracelogger")).toBe(true);
   });
 
+  test("may be given in a Request of a class of its own, as undici and node-fetch have one", async () => {
+    server.script(hello);
+    const sink = collectingSink();
+    const url = `${server.baseURL}/chat/completions`;
+    const request = new Request(url, { method: "POST", body: JSON.stringify(ask), headers: headers() });
+    const own = {
+      url,
+      method: "POST",
+      headers: request.headers,
+      clone: () => request.clone(),
+      text: () => request.text(),
+    } as Request; // what is looked at
+    const fetchOwn: typeof fetch = async (input, init) =>
+      fetch(url, { method: "POST", ...init, body: await (input as Request).text() }); // it is the one above
+    await tracingFetch(sink, { fetch: fetchOwn })(own).then((response) => response.text());
+    const [trace] = await sink.settle();
+    expect(trace).toMatchObject(marked);
+    expect(trace?.messages).toHaveLength(ask.messages.length + 1);
+    expect(server.requests[0]?.headers).not.toHaveProperty("x-tracelogger");
+  });
+
   test("that somebody else wrote change nothing", async () => {
     server.script(hello);
     const { client, sink } = traced();

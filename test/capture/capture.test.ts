@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { wrapOpenAI } from "../../src/capture/openai.ts";
@@ -270,6 +271,11 @@ describe("how a call ended", () => {
     ["that is its own cause", cyclic, { error: { name: "Error", message: "goes round", code: "ROUND" } }],
     ["with twenty thousand causes", manyCauses, { error: { name: "Error", message: "the last of many" } }],
     ["that cannot be read", unreadable, {}],
+    [
+      "of another realm",
+      runInNewContext('Object.assign(new TypeError("fetch failed", { cause: new Error("why") }), { code: "FAR" })'),
+      { error: { name: "TypeError", message: "fetch failed", code: "FAR", cause: { name: "Error", message: "why" } } },
+    ],
   ])("failed by an error %s: the caller gets that error, and the call is kept", async (_, error, told) => {
     for (const respond of [
       () => Promise.reject(error),
@@ -473,6 +479,10 @@ describe("tracingFetch", () => {
     ["a string", () => ({ body })],
     ["bytes", () => ({ body: new TextEncoder().encode(body) })],
     ["a buffer", () => ({ body: new TextEncoder().encode(body).buffer })],
+    [
+      "a buffer of another realm",
+      () => ({ body: runInNewContext("Uint8Array.from(bytes).buffer", { bytes: new TextEncoder().encode(body) }) }),
+    ],
     ["a Blob", () => ({ body: new Blob([body]) })],
   ])("reads a request body that is %s", async (_, init) => {
     server.script(json(completion({ content: "Hello there." })));

@@ -1,4 +1,5 @@
 /** Whatever the host's own functions do, `logTrace` returns, every trace is accounted for, and delivery goes on. */
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import type { TraceInput, TraceLogger, TraceLoggerOptions } from "../../src/index.ts";
 import { eventually, expectBalance, replies, said, scriptedEndpoint } from "../support.ts";
@@ -13,6 +14,7 @@ const throwsIt = (): never => {
 const DEEDS: Record<string, Deed> = {
   throws: throwsIt,
   rejects: () => Promise.reject(new Error("the host's own")),
+  "rejects in another realm": () => runInNewContext("Promise.reject(new Error())"),
   "gives back what throws when it is looked at": () => new Proxy({}, { get: throwsIt, getPrototypeOf: throwsIt }),
   "never settles": () => new Promise(() => {}),
   "logs again": (_logger, log) => log(),
