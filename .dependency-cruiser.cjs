@@ -18,7 +18,7 @@ module.exports = {
       from: { path: "^src/(endpoint|viewer)/" },
       to: {
         path: "^src/",
-        pathNot: "^src/(endpoint|viewer)/|^src/(trace|published-contract|errors|transcript|json|processes)\\.ts$",
+        pathNot: "^src/(endpoint|viewer)/|^src/(trace|published-contract|errors|transcript|json|errno|processes)\\.ts$",
       },
     },
     {

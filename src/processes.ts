@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import * as process from "node:process";
+import { errnoOf } from "./errno.ts";
 
 /** A process, so named that no other one is taken for it. */
 export interface Owner {
@@ -65,6 +66,6 @@ function canBeSignalled(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return !(error instanceof Error && "code" in error && error.code === "ESRCH");
+    return errnoOf(error) !== "ESRCH";
   }
 }

@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import { dirname } from "node:path";
+import { errnoOf } from "../../errno.ts";
 
 /** What a directory holds. */
 export interface DirectoryEntry {
@@ -129,5 +130,5 @@ export function attempt(action: () => void): boolean {
 
 /** Was the file or directory not there? */
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+  return errnoOf(error) === "ENOENT";
 }

@@ -7,9 +7,10 @@
  */
 import * as fs from "node:fs";
 import { setTimeout } from "node:timers/promises";
+import { errnoOf } from "../../errno.ts";
 import { type Owner, systemProcesses } from "../../processes.ts";
 import { StoreError } from "../store.ts";
-import { errnoOf, linkOrCopy } from "./single-file.ts";
+import { linkOrCopy } from "./single-file.ts";
 
 // Names that begin with a dot are no keys.
 const LOCK_NAME = ".pack.lock";

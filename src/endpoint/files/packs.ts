@@ -1,10 +1,11 @@
 /** The packs of a store, one a folder, each used under its folder's lock. */
 import * as fs from "node:fs";
 import { setImmediate } from "node:timers/promises";
+import { errnoOf } from "../../errno.ts";
 import { PACK_NAME } from "./line.ts";
 import { FolderLocks } from "./locks.ts";
 import { type ListedLine, type NewLine, Pack, tracesIn } from "./pack.ts";
-import { errnoOf, isTaken, namesIfFew, unlessMissing } from "./single-file.ts";
+import { isTaken, namesIfFew, unlessMissing } from "./single-file.ts";
 
 /** Where a trace lies: its folder, and what its file is or would be called. */
 export interface Place {

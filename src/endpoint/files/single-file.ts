@@ -1,5 +1,6 @@
 /** A file for each entry, which appears whole or not at all and is never overwritten. */
 import * as fs from "node:fs";
+import { errnoOf } from "../../errno.ts";
 
 /** What a file is made of. */
 export interface NewFile {
@@ -149,9 +150,4 @@ export async function* listFolder(
 export function unlessMissing(error: unknown): undefined {
   if (errnoOf(error) === "ENOENT") return undefined;
   throw error;
-}
-
-/** The code of an error of the operating system. */
-export function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
