@@ -301,6 +301,17 @@ describe("the queue is bounded", () => {
 });
 
 describe("flush", () => {
+  test("needs no timers of a test that has stopped them", async () => {
+    await using endpoint = await scriptedEndpoint();
+    const logger = newLogger({ endpoint: endpoint.url });
+    onTestFinished(() => void vi.useRealTimers());
+    vi.useFakeTimers();
+    void logger.logTrace(said("x"));
+    expect(await logger.flush()).toMatchObject({ delivered: 1, pending: 0 });
+    void logger.logTrace(said("y"));
+    expect(await logger.close()).toMatchObject({ delivered: 1, pending: 0 });
+  });
+
   test("waits for what was accepted before it, not for what comes after", async () => {
     await using endpoint = await scriptedEndpoint((trace) => (trace.id === "late" ? "hang" : undefined));
     const logger = newLogger({ endpoint: endpoint.url, onLoss: () => {} });

@@ -30,6 +30,11 @@ export class Alarm {
     this.#apply();
   }
 
+  /** Ring as soon as the caller is done, without a timer: where a test has stopped them, whoever waits still gets on. */
+  ringSoon(): void {
+    this.#outside(() => void Promise.resolve().then(() => this.#ring()));
+  }
+
   /** While held, the timer keeps the process alive. Gives back the release. */
   hold(): () => void {
     this.#holders++;

@@ -83,7 +83,7 @@ export class Dispatcher {
   /** Everything that waits may leave now. */
   cut(): void {
     this.#cutAtMs = Number.NEGATIVE_INFINITY;
-    this.#arm();
+    this.#alarm.ringSoon();
   }
 
   /** Someone waits: the process stays alive for it. Gives back the release. */
