@@ -373,6 +373,19 @@ describe("flush", () => {
 });
 
 describe("close", () => {
+  test("leaves room for `ready`, also where requests were under way", async () => {
+    await using endpoint = await scriptedEndpoint(() => "hang");
+    const logger = newLogger({ endpoint: endpoint.url, queue: { maxTraces: 1 }, onLoss: () => {} });
+    void logger.logTrace(said("x".repeat(1_000)));
+    const small = newLogger({ endpoint: endpoint.url, queue: { maxBytes: 1_300 }, onLoss: () => {} });
+    void small.logTrace(said("x".repeat(1_000)));
+    await eventually(() => expect(endpoint.requests).toHaveLength(2));
+    for (const each of [logger, small]) {
+      each.leave();
+      await each.ready();
+    }
+  });
+
   test("delivers the rest, and what is logged afterwards is lost as closed", async () => {
     await using endpoint = await scriptedEndpoint();
     const logger = newLogger({ endpoint: endpoint.url, onLoss: () => {} });

@@ -112,6 +112,7 @@ export class Dispatcher {
     this.#alarm.set(Number.POSITIVE_INFINITY);
     const flying = [...this.#inFlight];
     this.#inFlight.clear();
+    this.#inFlightBytes = 0;
     for (const [controller] of flying) controller.abort(new DOMException("The logger was closed", "AbortError"));
     return [...flying.flatMap(([, parcel]) => parcel), ...this.#queue.remove(() => true)];
   }
@@ -144,10 +145,13 @@ export class Dispatcher {
     this.#inFlightBytes += bytes;
     const { epoch } = this.#gate;
     void this.#parts.deliver(parcel, controller.signal).then((deliveries) => {
-      this.#inFlightBytes -= bytes;
       // Stopped meanwhile: the parcel has been handed over, and what the answer says comes too late.
-      if (!this.#inFlight.delete(controller)) this.#gate = abandoned(this.#gate);
-      else this.#land(parcel, deliveries, epoch);
+      if (!this.#inFlight.delete(controller)) {
+        this.#gate = abandoned(this.#gate);
+        return;
+      }
+      this.#inFlightBytes -= bytes;
+      this.#land(parcel, deliveries, epoch);
     });
   }
 
