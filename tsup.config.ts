@@ -57,8 +57,9 @@ const lambda: Options = {
 export default defineConfig([
   // Split, so that what is loaded on demand stays apart from what an import costs.
   { ...library, format: "esm", splitting: true },
-  // Whole files: `import()` from CommonJS does not work everywhere (Jest).
-  { ...library, format: "cjs", splitting: false, treeshake: false, shims: true },
+  // Whole files: `import()` from CommonJS does not work everywhere (Jest). Where a module is, `createRequire` takes as a
+  // path, too; tsup's own shim would ask the `document`, which Electron and jsdom have.
+  { ...library, format: "cjs", splitting: false, treeshake: false, define: { "import.meta.url": "__filename" } },
   cli,
   lambda,
 ]);

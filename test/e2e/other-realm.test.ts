@@ -21,11 +21,11 @@ const realm = createContext(
   Object.fromEntries([...ofNode, "Uint8Array", "ArrayBuffer"].map((name) => [name, Reflect.get(globalThis, name)])),
 );
 
-function load<Loaded>(name: string): Loaded {
+function load<Loaded>(name: string, parsingContext = realm): Loaded {
   const path = fileURLToPath(new URL(`../../dist/${name}.cjs`, import.meta.url));
   const module = { exports: {} };
   const parameters = ["module", "exports", "require", "__filename"];
-  const run = compileFunction(readFileSync(path, "utf8"), parameters, { filename: path, parsingContext: realm });
+  const run = compileFunction(readFileSync(path, "utf8"), parameters, { filename: path, parsingContext });
   run(module, module.exports, require, path);
   return module.exports as Loaded; // what that file exports
 }
@@ -71,4 +71,13 @@ test("errors of another realm are told with their names, codes and causes", asyn
   await logger.close();
   expect(endpoint.stored[0]?.messages.at(-1)?.content).toContain('"name":"TypeError"');
   expect(endpoint.stored[0]?.messages.at(-1)?.content).toContain("/error/cause");
+});
+
+test("a spool is opened by the name of its folder also where there is a document, as in Electron", async () => {
+  const names = Object.getOwnPropertyNames(realm).map((name) => [name, Reflect.get(realm, name)]);
+  const document = { currentScript: null, baseURI: "http://localhost/" };
+  const { TraceLogger } = load<typeof Package>("index", createContext({ ...Object.fromEntries(names), document }));
+  const logger = new TraceLogger({ endpoint: "http://127.0.0.1:9", spool: newFolder() });
+  void logger.logTrace(trace);
+  expect(await logger.close({ timeoutMs: 100 })).toMatchObject({ spooled: 1, lost: 0 });
 });
