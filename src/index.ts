@@ -30,7 +30,15 @@ export type {
   TraceLoss,
   TraceReceipt,
 } from "./receipts.ts";
-export { type DeferringTraceSink, deferTrace, type LogOptions, type TraceSink } from "./sink.ts";
+export {
+  type ClosingTraceSink,
+  type DeferringTraceSink,
+  deferTrace,
+  type LogOptions,
+  type OpenCall,
+  openCalls,
+  type TraceSink,
+} from "./sink.ts";
 // The contract
 export {
   parseTrace,
