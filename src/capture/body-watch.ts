@@ -33,7 +33,7 @@ export class BodyWatch implements OpenCall {
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    openCallsOf(options.sink)?.add(this);
+    openCallsOf(options.sink)?.add(this); // and not only when it is opened: its sink may close in this very turn
   }
 
   /** Most bodies are over by then, which spares them this. The carrier is what is read: without it nothing is any more. */

@@ -29,8 +29,8 @@ function abandonIdle(now: number): void {
   }
 }
 
-/** One listener each for all calls, and only while there is one. */
-function listenIfFirst(how: "on" | "off"): void {
+/** One listener each for all calls: on before the first has begun, off after the last has ended. */
+function listenUnlessOpen(how: "on" | "off"): void {
   if (carried.size + open.size > 0) return;
   globalThis.process?.[how]?.("beforeExit", abandonAll);
   globalThis.process?.[how]?.("exit", abandonAll);
@@ -43,7 +43,7 @@ function listenIfFirst(how: "on" | "off"): void {
  *   whoever hears of the call says so (see {@link touchCall})
  */
 export function openCall(call: OpenCall, sink: TraceSink, carrier?: object): void {
-  listenIfFirst("on");
+  listenUnlessOpen("on");
   if (carrier && collected) {
     collected.register(carrier, call, call);
     carried.add(call);
@@ -65,5 +65,5 @@ export function closeCall(call: OpenCall, sink: TraceSink): void {
   openCallsOf(sink)?.delete(call);
   const wasCarried = carried.delete(call);
   if (wasCarried) collected?.unregister(call);
-  if (wasCarried || open.delete(call)) listenIfFirst("off");
+  if (wasCarried || open.delete(call)) listenUnlessOpen("off");
 }

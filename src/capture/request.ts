@@ -39,12 +39,8 @@ export function snapshotBody(body: unknown): string | Promise<string | undefined
   if (isBuffer(body) || ArrayBuffer.isView(body)) return new TextDecoder().decode(body);
   try {
     // By their shape: undici and node-fetch have classes of their own. A request is read through a copy; a Blob never changes.
-    if (isRequest(body))
-      return body
-        .clone()
-        .text()
-        .catch(() => undefined);
-    return isBlob(body) ? body.text().catch(() => undefined) : undefined;
+    const copy = isRequest(body) ? body.clone() : isBlob(body) ? body : undefined;
+    return copy?.text().catch(() => undefined);
   } catch {
     return undefined; // used already: fetch is about to say so
   }

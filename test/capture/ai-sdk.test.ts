@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { createOpenAI } from "@ai-sdk/openai";
 import type { LanguageModelV4, LanguageModelV4StreamPart, LanguageModelV4Usage } from "@ai-sdk/provider";
@@ -36,6 +35,7 @@ import {
   startChatServer,
   toolCall,
 } from "./chat-server.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import { recordingSink } from "./recording-sink.ts";
 
 const said = (trace: Trace | undefined): unknown[] =>
@@ -660,8 +660,6 @@ test.each([
 );
 
 test("a stream that became garbage unread is aborted", async () => {
-  setFlagsFromString("--expose-gc");
-  const collectGarbage: () => void = runInNewContext("gc");
   const sink = recordingSink();
   const model = traced(streaming(...text("t", "Hi"), finish()), sink);
   await (async () => {

@@ -1,11 +1,10 @@
 /** Responses that are read whole, watched and not: their users see no difference, and everything said is kept. */
 import { inspect } from "node:util";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import type { ObservedBody } from "../../src/capture/recording.ts";
 import { watchResponse } from "../../src/capture/response.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 
 type Source = (controller: ReadableStreamDefaultController<unknown>) => void;
 
@@ -86,8 +85,6 @@ describe.each(Object.entries(ways))("a response read by %s", (_, read) => {
 test.each(Object.entries(ways))(
   "holds nothing of the call once it was read by %s, however long it is kept",
   async (_, read) => {
-    setFlagsFromString("--expose-gc");
-    const collectGarbage: () => void = runInNewContext("gc");
     const call = () => {
       const onEnd = () => {};
       return {

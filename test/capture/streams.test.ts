@@ -1,5 +1,3 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import OpenAI from "openai";
 import OpenAI4 from "openai4";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -9,6 +7,7 @@ import { TraceLogger } from "../../src/trace-logger.ts";
 import { fromTraceMessage } from "../../src/transcript.ts";
 import { scriptedEndpoint } from "../support.ts";
 import { type ChatServer, chunk, completion, endless, json, type Reply, startChatServer } from "./chat-server.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import { collectingSink } from "./collecting-sink.ts";
 import { ask } from "./differential-checks.ts";
 
@@ -28,9 +27,6 @@ const post = (body: object = ask, init: RequestInit = {}) =>
   [`${server.baseURL}/chat/completions`, { method: "POST", body: JSON.stringify(body), ...init }] as const;
 
 const once = `data: ${JSON.stringify(chunk({ content: "Once" }))}\n\n`;
-
-setFlagsFromString("--expose-gc");
-const collectGarbage: () => void = runInNewContext("gc");
 
 /** Streams chunks of 16 KiB as fast as they are taken. */
 function flood(totalBytes: number) {
