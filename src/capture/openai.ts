@@ -14,8 +14,8 @@ interface Client {
 /**
  * The same client, traced: every chat completion, response and completion that is made through it, by whatever
  * method, goes to the sink. Works with `openai` (4 to 7, Azure) and the SDKs built like it. The user of the client sees no difference, and the client
- * given stays as it is; only one that cannot copy itself faithfully (`openai` 4, some subclasses) is changed in place
- * and given back.
+ * given stays as it is; only one that cannot copy itself faithfully (`openai` 4, some subclasses, what another tool or
+ * a mock has changed) is changed in place and given back.
  *
  * @throws {TraceLoggerError} `unsupported_client` for what is no such client, `invalid_option` for bad options.
  * @example
@@ -24,12 +24,15 @@ interface Client {
 export function wrapOpenAI<C extends object>(client: C, sink: TraceSink, options: CaptureOptions = {}): C {
   resolveCaptureOptions(sink, options);
   if (!isClient(client)) throw unsupported(client);
-  if (tracesTo(client.fetch, sink)) return client;
-  const fetch = tracingFetch(sink, { ...options, fetch: client.fetch });
+  const caller = callerBehind(client);
+  const bare = fetchOf(caller);
+  if (tracesTo(bare, sink)) return client;
+  const fetch = tracingFetch(sink, { ...options, fetch: bare });
   try {
-    const copy = client.withOptions?.({ ...forgotten(client), fetch });
+    const isOwn = caller === client && !isChanged(client);
+    const copy = isOwn ? client.withOptions?.({ ...forgotten(client), fetch }) : undefined;
     if (copy?.fetch === fetch && isFaithful(copy, client)) return copy as C & Client; // of the class it is called on
-    client.fetch = fetch;
+    caller.fetch = fetch;
     return client;
   } catch (cause) {
     throw unsupported(client, cause);
@@ -37,6 +40,40 @@ export function wrapOpenAI<C extends object>(client: C, sink: TraceSink, options
 }
 
 type Fields = { readonly [name: string]: unknown };
+
+/**
+ * The client whose `fetch` makes the calls: its APIs hold it. Other tools that trace give out a proxy of it, or a plain
+ * object with the same APIs.
+ */
+function callerBehind(client: Client): Client {
+  const { chat, responses } = client;
+  const callers = [isObject(chat) ? chat["completions"] : undefined, responses].map((api) =>
+    isApi(api) ? api._client : undefined,
+  );
+  return callers.find((one): one is Client => isObject(one) && typeof one["fetch"] === "function") ?? client;
+}
+
+/** As it is: a proxy may show it wrapped, and then it would not be known again. */
+function fetchOf(caller: Client): Fetch {
+  const own: unknown = Object.getOwnPropertyDescriptor(caller, "fetch")?.value;
+  return typeof own === "function" ? (own as Fetch) : caller.fetch; // what a client holds by that name
+}
+
+function isApi(value: unknown): value is Fields & { readonly _client: unknown } {
+  return isObject(value) && "_client" in value;
+}
+
+/** Has anybody put something before a method of its class (a mock, a tool that traces)? No copy would have it. */
+function isChanged(part: Fields, seen = new Set<Fields>()): boolean {
+  if (seen.has(part)) return false;
+  seen.add(part);
+  const inherited: object = Object.getPrototypeOf(part) ?? {};
+  // Not the enumerable ones alone: methods are not, nor is what mocks put in their place.
+  return Object.getOwnPropertyNames(part).some((name) => {
+    const value = part[name];
+    return typeof value === "function" ? name in inherited : isApi(value) && isChanged(value, seen);
+  });
+}
 
 /** What `withOptions` of some versions forgets: a function that gives the key, and which Azure deployment it is. */
 function forgotten({ _options, apiVersion, deploymentName }: Fields): object {
@@ -52,8 +89,9 @@ function isFaithful(copy: Fields, client: Fields): boolean {
   const { fetch: _, ...options } = isObject(client["_options"]) ? client["_options"] : {};
   const copied = isObject(copy["_options"]) ? copy["_options"] : {};
   return (
-    Object.entries(client).every(([name, value]) => name === "fetch" || isObject(value) || value === copy[name]) &&
-    Object.entries(options).every(([name, value]) => isSame(value, copied[name]))
+    Object.entries(client).every(
+      ([name, value]) => ["fetch", "_options"].includes(name) || isApi(value) || value === copy[name],
+    ) && Object.entries(options).every(([name, value]) => isSame(value, copied[name]))
   );
 }
 

@@ -187,6 +187,84 @@ test.each([
   expect(server.requests[0]?.path).toBe("/openai/deployments/mine/chat/completions?api-version=2024-10-21");
 });
 
+/** What other tools do with a client, each told of what is called on it. */
+const others: readonly (readonly [name: string, change: (client: OpenAI, tell: (method: string) => void) => OpenAI])[] =
+  [
+    ["a method put before the one of its class, as by a spy", spied],
+    ["a proxy of all of it, as by Langfuse, Opik and Sentry", observed],
+    ["a proxy of its completions, as by Braintrust and Weave", observedInPart],
+    ["a plain object of its parts, as by LangSmith", spread],
+    ["a subclass with a listener, as PostHog's", (_, tell) => new Listened({ ...settings(), tell })],
+  ];
+
+function spied(client: OpenAI, tell: (method: string) => void): OpenAI {
+  const { completions } = client.chat;
+  completions.create = telling(completions.create.bind(completions), "create", tell);
+  return client;
+}
+
+function observed<Target extends object>(target: Target, tell: (method: string) => void): Target {
+  return new Proxy(target, {
+    get(_, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value === "function") return telling(value.bind(target), String(name), tell);
+      return typeof value === "object" && value !== null ? observed(value, tell) : value;
+    },
+  });
+}
+
+function observedInPart(client: OpenAI, tell: (method: string) => void): OpenAI {
+  const completions = observed(client.chat.completions, tell);
+  const chat = new Proxy(client.chat, {
+    get: (it, name) => (name === "completions" ? completions : Reflect.get(it, name)),
+  });
+  return new Proxy(client, { get: (it, name) => (name === "chat" ? chat : Reflect.get(it, name)) });
+}
+
+function spread(client: OpenAI, tell: (method: string) => void): OpenAI {
+  const { completions } = client.chat;
+  const create = telling(completions.create.bind(completions), "create", tell);
+  const traced: unknown = { ...client, chat: { ...client.chat, completions: { ...completions, create } } };
+  return traced as OpenAI; // as LangSmith says
+}
+
+function telling<Method extends object>(method: Method, name: string, tell: (method: string) => void): Method {
+  return new Proxy(method, {
+    apply(target, receiver, args) {
+      tell(name);
+      return Reflect.apply(target as unknown as () => unknown, receiver, args); // it is being called
+    },
+  });
+}
+
+class Listened extends OpenAI {
+  readonly listener: { readonly tell: (method: string) => void };
+  constructor({ tell, ...given }: Settings & { readonly tell: (method: string) => void }) {
+    super(given);
+    this.listener = { tell };
+  }
+  override async prepareOptions() {
+    this.listener.tell("create");
+  }
+}
+
+test.each(others)("what another tool has made of a client stays, and is traced: %s", async (_, change) => {
+  const told: string[] = [];
+  const client = change(new OpenAI(settings()), (method) => void told.push(method));
+  const sink = collectingSink();
+  const wrapped = wrapOpenAI(wrapOpenAI(client, sink), sink);
+  server.script(json(completion({ content: "Hello there." })));
+  await wrapped.chat.completions.create(ask);
+  expect(told).toEqual(["create"]);
+  expect(await sink.settle(1)).toHaveLength(1);
+});
+
+test("a method that is mocked on another part of a client stays mocked", async () => {
+  const client = new OpenAI(settings());
+  const mocked = vi.spyOn(client.audio.speech, "create");
+  expect(wrapOpenAI(client, collectingSink()).audio.speech.create).toBe(mocked);
+});
+
 describe("what cannot be wrapped is refused at once", () => {
   const surface = { chat: { completions: { create() {} } } };
   /** The make of Anthropic's client: the same kit, another API. */
