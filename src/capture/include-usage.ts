@@ -5,6 +5,7 @@
 import { isObject } from "../json.ts";
 import { type Bytes, concat } from "./bytes.ts";
 import { parseObject } from "./call.ts";
+import { isNodeStream, type NodeStream } from "./node-stream.ts";
 import { takeHeader } from "./request.ts";
 import { withBody } from "./response.ts";
 
@@ -72,15 +73,21 @@ function hideUsage(response: Response): Response {
       withoutUsage(read, (reason) => (reader ?? body).cancel(reason)),
     );
   }
-  if (isObject(body) && Symbol.asyncIterator in body) {
-    const chunks = (body as unknown as AsyncIterable<Bytes>)[Symbol.asyncIterator](); // node-fetch
-    const hidden = withoutUsage(
-      () => chunks.next() as Promise<ReadableStreamReadResult<Bytes>>, // a generator's results are of that form
-      async () => void (await chunks.return?.()),
-    );
-    Object.defineProperty(response, "body", { value: hidden, configurable: true });
+  if (isNodeStream(body)) {
+    Object.defineProperty(response, "body", { value: hideFromNode(body), configurable: true });
   }
   return response;
+}
+
+/** Of node-fetch, which tells its body of an abort by `emit`, and whose users pipe it: that takes another of Node's. */
+function hideFromNode(body: NodeStream): NodeStream {
+  const chunks = body[Symbol.asyncIterator]();
+  const read = () => chunks.next() as Promise<ReadableStreamReadResult<Bytes>>; // what byte streams give
+  const hidden = withoutUsage(read, async (reason) => void body.destroy(reason));
+  // Not an import: capture runs where there is no node:stream.
+  const { Readable } = process.getBuiltinModule("node:stream");
+  type WebStream = Parameters<typeof Readable.fromWeb>[0]; // the same class, by another name in the types
+  return Readable.fromWeb(hidden as WebStream).on("error", (error) => body.destroy(error));
 }
 
 /** The same bytes, but for events that tell of usage alone. Reads when it is read; holds back what is half an event. */

@@ -5,8 +5,9 @@ import { closeCall, openCall } from "./open-calls.ts";
 import { startRecording } from "./recording.ts";
 
 /** What we need of Node's `Readable`. */
-export interface NodeStream {
+export interface NodeStream extends AsyncIterable<unknown> {
   emit(event: string | symbol, ...values: unknown[]): boolean;
+  destroy(error?: unknown): unknown;
 }
 
 export function isNodeStream(body: unknown): body is NodeStream {

@@ -1,9 +1,12 @@
+import { once } from "node:events";
+import { PassThrough, type Readable } from "node:stream";
 import fc from "fast-check";
 import OpenAI from "openai";
 import OpenAI4 from "openai4";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { wrapOpenAI } from "../../src/capture/openai.ts";
 import { tracingFetch } from "../../src/capture/tracing-fetch.ts";
+import { callEnding } from "../../src/transcript.ts";
 import { type ChatServer, chunk, endless, json, type Reply, raw, sse, startChatServer } from "./chat-server.ts";
 import { collectingSink } from "./collecting-sink.ts";
 import { ask, drain } from "./differential-checks.ts";
@@ -70,6 +73,30 @@ describe("includeUsage", () => {
       said,
     );
     expect((await sink.settle())[0]).toMatchObject({ usage });
+  });
+
+  test("leaves a body that is a stream of Node's one: it can be left, aborted and piped", async () => {
+    const sink = collectingSink();
+    const { chat } = wrapOpenAI(new OpenAI4(settings()), sink, { includeUsage: true });
+    const messages = [{ role: "user" as const, content: "Say hello." }];
+    const create = () => chat.completions.create({ model: "gpt-test", messages, stream: true });
+    server.script(endless(...said));
+    for await (const first of await create()) {
+      expect(first).toEqual(said[0]);
+      break; // and the client aborts the request, of which node-fetch tells the body by `emit`
+    }
+    const aborted = await create();
+    const pieces = aborted[Symbol.asyncIterator]();
+    await pieces.next();
+    aborted.controller.abort();
+    await drain({ [Symbol.asyncIterator]: () => pieces });
+    for (const { cutOff } of server.requests) expect(await cutOff).toBe(true);
+    const { body } = await create().asResponse();
+    const nodes = body as unknown as Readable; // as node-fetch has it
+    expect(String((await once(nodes.pipe(new PassThrough()), "data"))[0])).toContain("Hel");
+    nodes.destroy();
+    const endings = (await sink.settle(3)).map((trace) => callEnding(trace).ended);
+    expect(endings).toEqual(["aborted", "aborted", "aborted"]);
   });
 
   test("adds to other stream options", async () => {
