@@ -60,15 +60,26 @@ function readsInTheOpen(response: Response): boolean {
   const Class = response.constructor as typeof Response; // what `instanceof` tells its user
   const known = inTheOpen.get(Class);
   if (known !== undefined) return known;
-  let isOpen = false;
-  const getReader = () => {
-    isOpen = true;
-    throw new Error("only a probe");
-  };
-  const probe = Object.defineProperty(new ReadableStream(), "getReader", { value: getReader });
-  new Class(probe).text().catch(() => {});
+  const isOpen =
+    calls("getReader", (probe) => void new Class(probe).text().catch(() => {})) &&
+    calls("tee", (probe) => void new Class(probe).clone()); // undici's from version 8 on does not
   inTheOpen.set(Class, isOpen);
   return isOpen;
+}
+
+/** Is this method of a stream called by what is done with the stream? */
+function calls(method: "getReader" | "tee", use: (probe: ReadableStream) => void): boolean {
+  let isCalled = false;
+  const value = () => {
+    isCalled = true;
+    throw new Error("only a probe");
+  };
+  try {
+    use(Object.defineProperty(new ReadableStream(), method, { value }));
+  } catch (error) {
+    if (!isCalled) throw error;
+  }
+  return isCalled;
 }
 
 /** The same response with another body. @throws {TypeError} when it cannot be made anew. */

@@ -110,6 +110,20 @@ test("refuses chunks that are no bytes, as a bare one does", async () => {
   }
 });
 
+/** As the package undici has it from version 8 on: its clones are made by no method that can be seen. */
+class ClonedUnseen extends Response {
+  override clone() {
+    const [, branch] = Reflect.apply(ReadableStream.prototype.tee, this.body, []);
+    return new ClonedUnseen(branch);
+  }
+}
+
+test("keeps what a clone read, also of a class that does not call the stream's own `tee`", async () => {
+  const { watched, said } = watch(new ClonedUnseen(respond(say(bytes("Hel"), bytes("lo."))).body));
+  expect(await watched.clone().text()).toBe("Hello.");
+  expect(said()).toEqual([["Hello.", "complete"]]);
+});
+
 test("looks like a bare one", () => {
   const { watched } = watch(respond(say(bytes("{}"))));
   const bare = respond(say(bytes("{}")));
