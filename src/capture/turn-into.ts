@@ -5,12 +5,12 @@ type Subclass = { readonly prototype: object };
 /**
  * One step for all the methods together, which shows less than fields of the object's own would.
  *
- * @returns false for an object of some other class than the one that is extended; nothing is changed then.
+ * @returns false for an object of some other class than the one that is extended, and a frozen one; nothing is changed
+ *   then.
  */
 export function turnInto(object: object, { prototype }: Subclass): boolean {
   if (Object.getPrototypeOf(object) !== Object.getPrototypeOf(prototype)) return false;
-  Object.setPrototypeOf(object, prototype);
-  return true;
+  return Reflect.setPrototypeOf(object, prototype);
 }
 
 /** Whoever asks an object for its class is told the one it was made by. */

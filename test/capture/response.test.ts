@@ -124,6 +124,12 @@ test("keeps what a clone read, also of a class that does not call the stream's o
   expect(said()).toEqual([["Hello.", "complete"]]);
 });
 
+test("is told once when it is frozen", async () => {
+  const { watched, said } = watch(Object.freeze(respond(say(bytes("Hello.")))));
+  expect(await watched.text()).toBe("Hello.");
+  expect(said()).toEqual([["Hello.", "complete"]]);
+});
+
 test("looks like a bare one", () => {
   const { watched } = watch(respond(say(bytes("{}"))));
   const bare = respond(say(bytes("{}")));
