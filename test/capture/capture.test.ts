@@ -506,6 +506,19 @@ describe("tracingFetch", () => {
     expect(server.requests.map((request) => request.body)).toEqual([body, body]);
   });
 
+  test.each<[string, (response: Response) => unknown]>([
+    ["no promise, as a mock's", (response) => response],
+    // biome-ignore lint/suspicious/noThenProperty: what else may be awaited
+    ["a thenable", (response) => ({ then: (take: (value: Response) => unknown) => void take(response) })],
+  ])("takes %s, of a fetch: whoever awaits it bare gets the answer", async (_, give) => {
+    const mock: unknown = () => give(Response.json(completion({ content: "Hello there." })));
+    const sink = collectingSink();
+    const client = new OpenAI({ ...settings(), fetch: mock as typeof fetch }); // what JavaScript callers do
+    const { choices } = await client.chat.completions.create(ask);
+    expect((await wrapOpenAI(client, sink).chat.completions.create(ask)).choices).toEqual(choices);
+    expect((await sink.settle())[0]?.messages[1]).toEqual({ role: "assistant", content: "Hello there." });
+  });
+
   test("gives other calls to the given fetch as they are, and its promise back", () => {
     const promise = Promise.resolve(new Response());
     const seen: unknown[][] = [];
