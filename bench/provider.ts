@@ -1,5 +1,10 @@
-/** A provider on loopback in a process of its own: a completion of 1 KB, or a stream of 200 chunks. Prints its URL. */
+/**
+ * A provider on loopback in a process of its own: a completion of 1 KB, or a stream of 200 chunks. Prints its URL.
+ *
+ *     node bench/provider.ts [milliseconds from chunk to chunk]
+ */
 import { createServer } from "node:http";
+import { sleep } from "./support.ts";
 
 const about = { id: "chatcmpl-1", created: 1_700_000_000, model: "gpt-5" };
 const message = {
@@ -20,6 +25,9 @@ const event = (delta: object, finish_reason: string | null = null) => {
 };
 const events = Array.from({ length: 199 }, () => event({ content: " word" }));
 
+/** So that each arrives by itself, as they do from models: as fast as can be written, twenty and more are read at once. */
+const chunkEveryMs = Number(process.argv[2] ?? 2);
+
 const server = createServer(async (request, response) => {
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part);
@@ -28,8 +36,10 @@ const server = createServer(async (request, response) => {
     return;
   }
   response.writeHead(200, { "content-type": "text/event-stream" });
-  // Each event by itself, as models send them, and not 200 in one packet.
-  for (const text of events) await new Promise((resolve) => response.write(text, resolve));
+  for (const text of events) {
+    response.write(text);
+    await sleep(chunkEveryMs);
+  }
   response.end(`${event({}, "stop")}data: [DONE]\n\n`);
 });
 server.listen(0, "127.0.0.1", () => {

@@ -18,9 +18,18 @@ const uses: Record<string, () => Promise<unknown>> = {
   },
 };
 
-process.on("message", async ({ use, times }: { use: string; times: number }) => {
+/** Calls to be made, some of them at once. */
+export interface Calls {
+  readonly use: string;
+  readonly times: number;
+  readonly atOnce: number;
+}
+
+process.on("message", async ({ use, times, atOnce }: Calls) => {
   const before = process.cpuUsage();
-  for (let time = 0; time < times; time++) await uses[use]?.();
+  for (let time = 0; time < times; time += atOnce) {
+    await Promise.all(Array.from({ length: atOnce }, () => uses[use]?.()));
+  }
   await new Promise((resolve) => setImmediate(resolve)); // the last trace is built in a task of its own
   await logger?.flush();
   const { user, system } = process.cpuUsage(before);
