@@ -11,7 +11,7 @@
  * would have to escape or that reads as prose, under its JSON Pointer: so everything said can be found literally. The
  * fence is longer than any run of colons that begins a line of the texts, so that nothing in them is ever escaped.
  */
-import { isObject, type JsonObject } from "./json.ts";
+import { isObject, type JsonFields, type JsonObject, setField } from "./json.ts";
 import type { TraceMessage } from "./trace.ts";
 
 /** How a call ended: the closing message of its trace. Calls that were complete, and whole in the trace, have none. */
@@ -125,10 +125,14 @@ function listChoices(choices: unknown): readonly unknown[] {
 function toChoiceMessage(choice: unknown, position: number): TraceMessage {
   const { index, message, text } = isObject(choice) ? choice : {};
   const spoken = isObject(message) ? message : typeof text === "string" ? { content: text } : choice;
-  const fields = Object.entries(isObject(spoken) ? spoken : { choice });
-  const said = fields.filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0));
+  const said: JsonFields = { role: "assistant" };
+  const fields: JsonObject = isObject(spoken) ? spoken : { choice };
+  for (const key of Object.keys(fields)) {
+    const value = fields[key];
+    if (value !== null && !(Array.isArray(value) && value.length === 0)) setField(said, key, value);
+  }
   const at = typeof index === "number" && Number.isSafeInteger(index) && index >= 0 ? index : position;
-  return toTraceMessage({ role: "assistant", ...Object.fromEntries(said) }, { choice: at });
+  return toTraceMessage(said, { choice: at });
 }
 
 function encode(head: string, value: unknown): string {

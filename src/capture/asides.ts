@@ -30,9 +30,10 @@ function isAside(key: string): boolean {
 
 /** What was said beside the choices until now, and now. Streams tell it in pieces, or all of it again in every chunk. */
 export function addAsides(known: JsonObject, body: JsonObject): JsonObject {
+  const said = Object.keys(body).filter((key) => isAside(key) && saysSomething(body[key]));
+  if (said.length === 0) return known;
   // Parsed JSON has `__proto__` as a field like others, and so has what `fromEntries` makes.
-  const said = Object.entries(body).filter(([key, value]) => isAside(key) && saysSomething(value));
-  return said.length > 0 ? (grown(known, Object.fromEntries(said)) as JsonObject) : known; // of two objects it makes one
+  return grown(known, Object.fromEntries(said.map((key) => [key, body[key]]))) as JsonObject; // of two objects it makes one
 }
 
 /** Would the same once more say more? Texts grow; lists take what they have not, and the rest is replaced. */

@@ -113,8 +113,11 @@ export class BodyWatch implements OpenCall {
     return reader;
   }
 
-  /** All that there is to read as text, as a response reads it for `text()`. Nobody else reads it: its chunks need no copies. */
-  async text(reader: Reader): Promise<string> {
+  /**
+   * All that there is to read, as a response reads it for `text()` or `json()`. Nobody else reads it: its chunks need no
+   * copies.
+   */
+  async whole<Value>(reader: Reader, make: (text: string) => Value): Promise<Value> {
     this.#hasReader = true;
     this.#stopListening?.(); // its reader hears of an abort, and only then knows all that came
     const chunks: Bytes[] = [];
@@ -130,8 +133,13 @@ export class BodyWatch implements OpenCall {
       throw error;
     }
     const text = decode(chunks);
-    this.#endRead({ chunks, text, ending: { how: "complete" } });
-    return text;
+    let value: Value | undefined;
+    try {
+      value = make(text);
+      return value;
+    } finally {
+      this.#endRead({ chunks, text, value, ending: { how: "complete" } });
+    }
   }
 
   #endRead(read: ReadBody): void {

@@ -8,6 +8,8 @@ export interface CapturedCall {
   readonly requestText: string | undefined;
   /** The response's body as text; `""` when none came. */
   readonly responseText: string;
+  /** The same as JSON, if that is known already. */
+  readonly responseJson?: JsonObject | undefined;
   /** What came last, where a long response was not kept whole: between the two, `droppedBytes` are missing. */
   readonly tailText: string;
   /** Absent when no response came. */
@@ -42,6 +44,11 @@ export function keptText({ responseText, tailText, droppedBytes }: CapturedCall)
 
 export function missing(bytes: number): string {
   return `\n[… ${bytes} bytes left out …]\n`;
+}
+
+/** The response as JSON, if it is an object. */
+export function responseObject(call: CapturedCall): JsonObject | undefined {
+  return call.responseJson ?? parseObject(keptText(call).trim());
 }
 
 /** What is kept of a call that no reader could read (nested deeper than the stack, say): both sides as they came. */

@@ -4,7 +4,7 @@ import type { TraceInput, TraceMessage } from "../trace.ts";
 import { choiceMessages, toTraceMessage } from "../transcript.ts";
 import { type Answer, areChoices, readEvents, toTrace } from "./answer.ts";
 import { addAsides } from "./asides.ts";
-import { type CapturedCall, isEventStream, keptText, missing, parseObject } from "./call.ts";
+import { type CapturedCall, isEventStream, keptText, missing, parseObject, responseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
 import { mergeDelta, type Pieces } from "./merge.ts";
 import { whenThere } from "./once.ts";
@@ -20,7 +20,7 @@ export function choicesToTrace(
 ): TraceInput | Promise<TraceInput> {
   const request = parseObject(call.requestText);
   return whenThere(describeMedia(request?.["messages"]), () => {
-    const answer = isEventStream(call.responseText) ? readStream(call) : readJson(keptText(call).trim());
+    const answer = isEventStream(call.responseText) ? readStream(call) : readJson(call);
     const { choices } = answer;
     const error = answer.error ?? failureOf(choices);
     const said = { request, asked: toAsked(request), answered: choiceMessages(choices) };
@@ -45,12 +45,11 @@ export function requestMessages(request: JsonObject | undefined): TraceMessage[]
   return Array.isArray(messages) ? messages.map((message) => toTraceMessage(message)) : [];
 }
 
-function readJson(text: string): Answer {
-  const body = parseObject(text);
-  if (!body) return { unread: text };
-  const { model, choices, usage, error } = body;
+function readJson(call: CapturedCall): Answer {
+  const body = responseObject(call);
+  const { model, choices, usage, error } = body ?? {};
   const understood = areChoices(choices) || (error !== undefined && error !== null);
-  if (!understood) return { model, choices, usage, error, unread: text };
+  if (!body || !understood) return { model, choices, usage, error, unread: keptText(call).trim() };
   return { model, choices, usage, error, asides: addAsides({}, body), unread: "" };
 }
 

@@ -34,12 +34,12 @@ export function followCall(request: MadeCall, control: CallControl, settings: Fo
   const loadReader = READERS[request.api];
   // While the call is under way, and not when its process may be about to end: then it is there, and nothing waits.
   loading(loadReader());
-  const finish = ({ text, droppedBytes, tailText, ending: bodyEnding }: ObservedBody, status?: number) => {
+  const finish = ({ text, json, droppedBytes, tailText, ending: bodyEnding }: ObservedBody, status?: number) => {
     // Now, and not when the trace is built: when a body has broken, SDKs abort the signal themselves.
     const ending = toCallEnding(bodyEnding, request.signal);
     logMarked(sink, control, () =>
       whenThere(request.requestText, (requestText) => {
-        const call = { requestText, responseText: text, status, tailText, droppedBytes, ending };
+        const call = { requestText, responseText: text, responseJson: json, status, tailText, droppedBytes, ending };
         const read = () => whenThere(loadReader(), (toTrace) => toTrace(call));
         return orElse(read, () => rawTrace(call));
       }),

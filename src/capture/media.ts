@@ -56,7 +56,8 @@ async function replaceMedia(found: readonly Media[]): Promise<void> {
 function findMedia(value: unknown, parentKey: string, found: Media[]): void {
   if (typeof value !== "object" || value === null) return;
   const holder = value as { [key: string]: unknown }; // parsed from JSON by the caller, so it may be changed
-  for (const [key, leaf] of Object.entries(holder)) {
+  for (const key of Object.keys(holder)) {
+    const leaf = holder[key];
     if (typeof leaf !== "string") {
       findMedia(leaf, Array.isArray(value) ? parentKey : key, found);
       continue;

@@ -1,8 +1,8 @@
 /** Putting the pieces of a streamed answer together, whatever fields they have. */
-import { isObject } from "../json.ts";
+import { isObject, type JsonFields, setField } from "../json.ts";
 
 /** An object being put together. */
-export type Pieces = { [key: string]: unknown };
+export type Pieces = JsonFields;
 
 /** Strings that name something and are not streamed in pieces: the last one that says something counts. */
 const NAMES = new Set(["id", "index", "type", "role", "format", "channel", "object", "call_id", "tool_call_id"]);
@@ -23,10 +23,7 @@ export function mergeDelta(whole: Pieces, delta: Pieces, grow = true): Pieces {
     // Own fields only: `__proto__` and `constructor` are fields like others in JSON.
     const known = Object.hasOwn(whole, key) ? whole[key] : undefined;
     const value = merged(known, piece, grow && !isName(key) && !(known === piece && isToldAgain(key, piece)));
-    // The one name that assignment takes for something else.
-    if (key === "__proto__")
-      Object.defineProperty(whole, key, { value, enumerable: true, writable: true, configurable: true });
-    else whole[key] = value;
+    setField(whole, key, value);
   }
   return whole;
 }

@@ -1,4 +1,5 @@
 /** What is kept of a body that passes by: how it begins and how it ends. */
+import { copyJson, isObject, type JsonObject } from "../json.ts";
 import { BLOCK_BYTES, giveBack, takeBlock } from "./blocks.ts";
 import { type Bytes, concat, decode, sizeOf } from "./bytes.ts";
 import { isEventStream } from "./call.ts";
@@ -12,6 +13,8 @@ export type BodyEnding =
 /** What passed. */
 export interface ObservedBody {
   readonly text: string;
+  /** What it is as JSON, if its reader has found out. */
+  readonly json?: JsonObject | undefined;
   /** Bytes that passed but were not kept, because of `maxBytes`. */
   readonly droppedBytes: number;
   /** What came last, when bytes were dropped before it. */
@@ -73,17 +76,19 @@ export function startRecording({ maxBytes, onEnd }: ObserveOptions): Recording {
   };
 }
 
-/** What has been read already, and its text, if whoever read it knows that. */
+/** What has been read already, and its text, if whoever read it knows that, and what they made of it. */
 export interface ReadBody {
   readonly chunks: readonly Bytes[];
   readonly text?: string;
+  readonly value?: unknown;
   readonly ending: BodyEnding;
 }
 
 /** Record what has been read, all of it at once. */
-export function recordRead({ chunks, text, ending }: ReadBody, options: ObserveOptions): void {
+export function recordRead({ chunks, text, value, ending }: ReadBody, options: ObserveOptions): void {
   if (text !== undefined && isShort(chunks, options.maxBytes)) {
-    options.onEnd({ ...whole(text), ending });
+    // A copy, since they may change theirs: of long texts it costs far less than reading them again.
+    options.onEnd({ ...whole(text), json: isObject(value) ? copyJson(value) : undefined, ending });
     return;
   }
   const recording = startRecording(options);

@@ -3,7 +3,7 @@ import type { WatchOptions } from "./body-watch.ts";
 import { isNodeStream, watchNodeStream } from "./node-stream.ts";
 import { unseen } from "./recording.ts";
 import { passForParent, turnInto } from "./turn-into.ts";
-import { readText, relayWatched, watchStream } from "./watched-stream.ts";
+import { readWhole, relayWatched, watchStream } from "./watched-stream.ts";
 
 /**
  * The same response with its body watched. A body that cannot be watched (none, or not a stream we know) ends at once,
@@ -33,19 +33,19 @@ export function watchResponse(response: Response, options: WatchOptions): Respon
 /** The ways most bodies are read: what is read by them needs no watching, which costs more than the reading does. */
 class WatchedResponse extends Response {
   override text(): Promise<string> {
-    return readWhole(this) ?? super.text();
+    return readWholeOf(this, (text) => text) ?? super.text();
   }
 
   override json(): Promise<unknown> {
-    return readWhole(this)?.then((text) => JSON.parse(text)) ?? super.json();
+    return readWholeOf(this, (text): unknown => JSON.parse(text)) ?? super.json();
   }
 }
 
 passForParent(WatchedResponse);
 
 /** Undefined where the class itself knows what to say, of a body that is read already. */
-function readWhole({ body, bodyUsed }: Response): Promise<string> | undefined {
-  return body && !bodyUsed && !body.locked ? readText(body) : undefined;
+function readWholeOf<Value>({ body, bodyUsed }: Response, make: (text: string) => Value): Promise<Value> | undefined {
+  return body && !bodyUsed && !body.locked ? readWhole(body, make) : undefined;
 }
 
 const inTheOpen = new WeakMap<typeof Response, boolean>();

@@ -7,7 +7,7 @@ import type { TraceInput, TraceMessage } from "../trace.ts";
 import { toTraceMessage } from "../transcript.ts";
 import { type Answer, readEvents, toTrace } from "./answer.ts";
 import { addAsides } from "./asides.ts";
-import { type CapturedCall, isEventStream, keptText, parseObject } from "./call.ts";
+import { type CapturedCall, isEventStream, keptText, parseObject, responseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
 import { whenThere } from "./once.ts";
 import { collectResponse } from "./response-events.ts";
@@ -18,7 +18,7 @@ interface Reply extends Answer {
 
 export function responseToTrace(call: CapturedCall): TraceInput | Promise<TraceInput> {
   const request = parseObject(call.requestText);
-  const answer = isEventStream(call.responseText) ? readStream(call) : readJson(keptText(call).trim());
+  const answer = isEventStream(call.responseText) ? readStream(call) : readJson(call);
   const { input } = request ?? {};
   const { output } = answer;
   return whenThere(describeMedia({ input, output }), () => {
@@ -54,10 +54,10 @@ function itemMessage(item: unknown, side: "user" | "assistant"): TraceMessage {
   return toTraceMessage(item, { speaker: isHandedBack ? "user" : "assistant" });
 }
 
-function readJson(text: string): Reply {
-  const body = parseObject(text);
+function readJson(call: CapturedCall): Reply {
+  const body = responseObject(call);
   const isUnderstood = Array.isArray(body?.["output"]) || isObject(body?.["error"]);
-  return { ...readResponse(body ?? {}), unread: isUnderstood ? "" : text };
+  return { ...readResponse(body ?? {}), unread: isUnderstood ? "" : keptText(call).trim() };
 }
 
 function readStream(call: CapturedCall): Reply {

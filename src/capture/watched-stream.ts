@@ -2,22 +2,33 @@
 
 import { BodyWatch, openSoon, type WatchOptions } from "./body-watch.ts";
 import type { Bytes } from "./bytes.ts";
-import { passForParent, turnInto } from "./turn-into.ts";
+import { passForParent, ReadyMade, turnInto } from "./turn-into.ts";
 
 type Reader = ReadableStreamDefaultReader<Bytes>;
 export type ByteStream = ReadableStream<Bytes>;
 
-/** What is known of a stream; not in a field of it, since streams come ready made. */
+/** What is known of a stream. */
 interface Watched {
   readonly watch: BodyWatch;
   /** Another stream that has taken its place. */
   relay?: ByteStream;
 }
 
+class Known extends ReadyMade {
+  readonly #known: Watched;
+
+  constructor(stream: ByteStream, known: Watched) {
+    super(stream);
+    this.#known = known;
+  }
+
+  static of(stream: ByteStream): Watched | undefined {
+    return #known in stream ? stream.#known : undefined;
+  }
+}
+
 /** The class's own: it does not look whether a stream is watched. */
 const { getReader } = ReadableStream.prototype;
-
-const watched = new WeakMap<ByteStream, Watched>();
 
 /**
  * Watch what is read of this stream. Its own methods do all the work, so that back-pressure, cancellation and errors
@@ -28,15 +39,15 @@ const watched = new WeakMap<ByteStream, Watched>();
 export function watchStream(stream: ByteStream, options: WatchOptions): boolean {
   if (!turnInto(stream, WatchedStream)) return false;
   const watch = new BodyWatch(options);
-  watched.set(stream, { watch });
+  new Known(stream, { watch });
   openSoon(watch, stream);
   return true;
 }
 
-/** All of a watched stream that nobody has begun to read as text. Undefined for any other. */
-export function readText(stream: ByteStream): Promise<string> | undefined {
-  const known = watched.get(stream);
-  return known && !known.relay ? known.watch.text(Reflect.apply(getReader, stream, []) as Reader) : undefined;
+/** What is made of all the text of a watched stream that nobody has begun to read. Undefined for any other. */
+export function readWhole<Value>(stream: ByteStream, make: (text: string) => Value): Promise<Value> | undefined {
+  const known = Known.of(stream);
+  return known && !known.relay ? known.watch.whole(Reflect.apply(getReader, stream, []) as Reader, make) : undefined;
 }
 
 /** Another stream that reads this one and is watched: for what would read this one by no method that can be seen. */
@@ -54,14 +65,14 @@ export function relayWatched(stream: ByteStream, options: WatchOptions): ByteStr
  */
 class WatchedStream extends ReadableStream<Bytes> {
   override get locked(): boolean {
-    return watched.get(this)?.relay?.locked ?? super.locked;
+    return Known.of(this)?.relay?.locked ?? super.locked;
   }
 
   override getReader(options: { mode: "byob" }): ReadableStreamBYOBReader;
   override getReader(): Reader;
   override getReader(options?: ReadableStreamGetReaderOptions): ReadableStreamReader<Bytes>;
   override getReader(options?: ReadableStreamGetReaderOptions): ReadableStreamReader<Bytes> {
-    const { watch, relay } = watched.get(this) ?? {};
+    const { watch, relay } = Known.of(this) ?? {};
     if (relay) return relay.getReader(options);
     const reader = super.getReader(options);
     if (!options?.mode) return watch?.reader(reader as Reader) ?? reader; // of the default mode
@@ -70,7 +81,7 @@ class WatchedStream extends ReadableStream<Bytes> {
   }
 
   override values(options?: ReadableStreamIteratorOptions): ReadableStreamAsyncIterator<Bytes> {
-    const { watch, relay } = watched.get(this) ?? {};
+    const { watch, relay } = Known.of(this) ?? {};
     if (relay) return relay.values(options);
     const iterator = super.values(options);
     return watch?.iterator(iterator, options) ?? iterator;
@@ -81,7 +92,7 @@ class WatchedStream extends ReadableStream<Bytes> {
   }
 
   override cancel(reason?: unknown): Promise<void> {
-    const { watch, relay } = watched.get(this) ?? {};
+    const { watch, relay } = Known.of(this) ?? {};
     if (relay) return relay.cancel(reason);
     if (!super.locked) watch?.end({ how: "cancelled" });
     return super.cancel(reason);
@@ -107,7 +118,7 @@ passForParent(WatchedStream);
 
 /** The stream that is to be used instead; none for a locked one, which is left to say so itself. */
 function takePlace(stream: ByteStream): ByteStream | undefined {
-  const known = watched.get(stream);
+  const known = Known.of(stream);
   if (!known || known.relay || stream.locked) return known?.relay;
   const isByteStream = canTakeBuffers(stream);
   known.relay = relayOf(stream.getReader(), isByteStream);

@@ -102,6 +102,14 @@ test.each(Object.entries(ways))(
   },
 );
 
+test("keeps what was said, whatever is done to what json() gave", async () => {
+  const { watched, ends } = watch(respond(say(bytes('{"a":{"b":["c"]}}'))));
+  const read = await watched.json();
+  read.a.b.push("d");
+  read.a = undefined;
+  expect(ends.map(({ json }) => json)).toEqual([{ a: { b: ["c"] } }]);
+});
+
 test("refuses chunks that are no bytes, as a bare one does", async () => {
   for (const piece of ["text", [1], new Uint16Array(2), undefined]) {
     const { watched, said } = watch(respond(say(bytes("[1"), piece)));
