@@ -78,22 +78,35 @@ async function send(response: Response, incoming: IncomingMessage, outgoing: Ser
   const { body } = response;
   const short = isShort(response) ? Buffer.from(await response.arrayBuffer()) : undefined;
   // An answer before the end of the request (413, 403): the connection cannot be used again.
-  if (!incoming.complete) outgoing.setHeader("connection", "close");
+  const isEarly = !incoming.complete && !incoming.destroyed;
+  if (isEarly) outgoing.setHeader("connection", "close");
   for (const [name, value] of response.headers) outgoing.appendHeader(name, value);
   outgoing.statusCode = response.status;
-  if (body === null || incoming.method === "HEAD") outgoing.end();
+  const end = isEarly ? () => endAfter(incoming, outgoing) : () => outgoing.end();
+  if (body === null || incoming.method === "HEAD") end();
+  else if (short === undefined) await pipeline(Readable.from(body), outgoing, { end: false }).then(end);
   // As text of one byte a letter, which is what Node joins with the head: one write, not two. It halves what an answer costs.
-  else if (short !== undefined) outgoing.end(short.toString("latin1"), "latin1");
-  else await pipeline(Readable.from(body), outgoing);
-  if (!incoming.complete) discard(incoming);
+  else if (!isEarly) outgoing.end(short.toString("latin1"), "latin1");
+  else {
+    outgoing.write(short);
+    end();
+  }
 }
 
 function isShort({ headers, body }: Response): boolean {
   return body !== null && Number(headers.get("content-length") ?? Number.NaN) <= ONE_WRITE_BYTES;
 }
 
-/** Closing at once would reset the connection under a sender that is still sending, and it would never see the answer. */
-function discard(incoming: IncomingMessage): void {
+/**
+ * Node closes the connection when the answer ends, and so resets it under a sender that is still sending, which may then
+ * never see the answer. So the answer ends when the request has: what the answer says its length is, is there before.
+ */
+function endAfter(incoming: IncomingMessage, outgoing: ServerResponse): void {
   const cut = setTimeout(() => incoming.destroy(), DISCARD_TIMEOUT_MS);
-  incoming.once("close", () => clearTimeout(cut)).resume();
+  incoming
+    .once("close", () => {
+      clearTimeout(cut);
+      outgoing.end();
+    })
+    .resume();
 }

@@ -176,6 +176,21 @@ describe("streams", () => {
     expect((await fetch(server.url)).status).toBe(200);
   });
 
+  test("a connection that was answered early takes what is still being sent, and only then ends", async () => {
+    const server = await serve(async () => new Response("no", { status: 413, headers: { "content-length": "2" } }));
+    const socket = connect(server.port, "127.0.0.1");
+    socket.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n");
+    // 1. The whole answer is there, with the request's body still to come.
+    const [answer] = await once(socket, "data");
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 413 .*\r\n\r\nno$/s);
+    // 2. The sender sends on. A reset of the connection would be an error here.
+    const ended = once(socket, "end");
+    socket.write(Buffer.alloc(10_000_000));
+    // 3. When it has, the server ends.
+    await ended;
+    expect(socket.bytesWritten).toBeGreaterThan(10_000_000);
+  });
+
   test("the handler hears when the caller goes away", async () => {
     const aborted = Promise.withResolvers<void>();
     const arrived = Promise.withResolvers<void>();
