@@ -1,8 +1,8 @@
 /** `tracelogger check`: are these traces what the endpoint takes? */
 import { Command } from "commander";
-import { isTraceLoggerError, parseTrace, TraceValidationError } from "../index.ts";
-import { explain } from "./explain.ts";
-import { type FoundTrace, readTraces } from "./traces.ts";
+import { isTraceLoggerError, parseTrace, type TraceLoggerError, TraceValidationError } from "../index.ts";
+import { explain, printable } from "./explain.ts";
+import { type Found, readTraces } from "./traces.ts";
 
 /** The command, for the program to list. */
 export function checkCommand(): Command {
@@ -12,29 +12,34 @@ export function checkCommand(): Command {
     .action(check);
 }
 
-function check(files: string[]): void {
-  let unread = 0;
-  const traces = readTraces(files, (message) => {
-    unread++;
-    console.error(message);
-  });
-  const good = traces.filter(isGood).length;
-  const all = traces.length + unread;
+async function check(files: string[]): Promise<void> {
+  let [good, all] = [0, 0];
+  for await (const found of readTraces(files)) {
+    all++;
+    if (isGood(found)) good++;
+  }
   console.log(`${good} of ${all} traces are good.`);
   if (good < all) process.exitCode = 1;
 }
 
-function isGood({ where, input }: FoundTrace): boolean {
+function isGood(found: Found): boolean {
+  if ("refusal" in found) {
+    console.error(found.refusal);
+    return false;
+  }
   try {
-    parseTrace(input);
+    parseTrace(found.input);
     return true;
   } catch (error) {
     if (!isTraceLoggerError(error)) throw error;
-    if (!(error instanceof TraceValidationError)) console.error(`${where}: ${explain(error)}`);
-    else {
-      for (const { path, expected, got, hint } of error.issues)
-        console.error(`${where}: ${path || "the trace"}: expected ${expected}, got ${got}.${hint ? ` ${hint}` : ""}`);
-    }
+    for (const problem of problemsOf(error)) console.error(`${found.where}: ${problem}`);
     return false;
   }
+}
+
+function problemsOf(error: TraceLoggerError): string[] {
+  if (!(error instanceof TraceValidationError)) return [explain(error)];
+  return error.issues.map(({ path, expected, got, hint }) =>
+    printable(`${path || "the trace"}: expected ${expected}, got ${got}.${hint ? ` ${hint}` : ""}`),
+  );
 }

@@ -5,7 +5,7 @@ import { type EndpointMode, fileStore, type StoredTrace } from "../endpoint/inde
 import { isLoopback } from "../endpoint/loopback.ts";
 import { MODES } from "../endpoint/modes.ts";
 import { type RunningServer, startServer } from "../endpoint/node.ts";
-import { explain, UserError } from "./explain.ts";
+import { explain, printable, UserError } from "./explain.ts";
 
 interface DevOptions {
   readonly port: number;
@@ -18,6 +18,7 @@ interface DevOptions {
 }
 
 const DEFAULT_PORT = 4319;
+const MAX_MODEL_LENGTH = 80;
 
 /** The command, for the program to list. */
 export function devCommand(): Command {
@@ -59,7 +60,7 @@ async function start({ port, host, dir, mode, apiKey, packed }: DevOptions): Pro
 }
 
 function onStored({ trace, duplicate, url }: StoredTrace): void {
-  console.log(`${duplicate ? "again " : "stored"} ${printable(trace.model)} ${url}`);
+  console.log(`${duplicate ? "again " : "stored"} ${printable(trace.model.slice(0, MAX_MODEL_LENGTH))} ${url}`);
 }
 
 function onError(error: unknown): void {
@@ -94,9 +95,4 @@ function whyNotListening(error: unknown, where: string): string {
   if (code === "EADDRINUSE") return `${where} is in use. Choose another port with --port, or --port 0 for a free one.`;
   if (code === "EACCES") return `Not allowed to listen on ${where}. Choose a port above 1023 with --port.`;
   return `Cannot listen on ${where}: ${explain(error)}`;
-}
-
-/** What strangers sent, without the characters that move a terminal's cursor. */
-function printable(text: string): string {
-  return text.replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, "?").slice(0, 80);
 }

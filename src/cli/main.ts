@@ -16,6 +16,9 @@ const program = new Command("tracelogger")
   .addCommand(checkCommand())
   .addCommand(drainCommand());
 
+// A reader that has seen enough (`| head`) ends neither what is being sent nor the endpoint.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+
 try {
   await program.parseAsync();
 } catch (error) {

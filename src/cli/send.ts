@@ -1,9 +1,10 @@
 /** `tracelogger send`: delivers traces from files, and says what became of each that did not arrive. */
+import { setTimeout } from "node:timers/promises";
 import { Command } from "commander";
 import { TraceLogger, type TraceLoggerOptions } from "../index.ts";
-import { explainDelivery } from "./explain.ts";
+import { explain, explainDelivery } from "./explain.ts";
 import { parseSeconds } from "./seconds.ts";
-import { readTraces } from "./traces.ts";
+import { type FoundTrace, readTraces } from "./traces.ts";
 
 /** The command, for the program to list. */
 export function sendCommand(): Command {
@@ -14,7 +15,7 @@ export function sendCommand(): Command {
       "--endpoint <url>",
       "where to send them (default: TRACELOGGER_ENDPOINT, else the published endpoint), with TRACELOGGER_API_KEY",
     )
-    .option("--timeout <seconds>", "give up after so long", parseSeconds, 60)
+    .option("--timeout <seconds>", "give up when the endpoint takes nothing for so long", parseSeconds, 60)
     .action(send);
 }
 
@@ -23,20 +24,44 @@ async function send(
   { endpoint, timeout }: Pick<TraceLoggerOptions, "endpoint"> & { readonly timeout: number },
 ): Promise<void> {
   const traces = readTraces(files);
+  const timeoutMs = timeout * 1000;
   const logger = new TraceLogger({ endpoint, onLoss: () => {}, onEvent: () => {} });
-  for (const { where, input } of traces) {
-    await logger.ready();
-    // Not typed yet: whether it is a trace is for the logger to say.
-    void logger.logTrace(input as Parameters<TraceLogger["logTrace"]>[0]).then((receipt) => {
-      if (receipt.status === "lost")
-        console.error(`${where}: not delivered (${receipt.reason}): ${receipt.error.message}`);
-      if (receipt.status === "skipped") console.error(`${where}: not sent (${receipt.reason}).`);
-    });
+  let all = 0;
+  let patienceMs = timeoutMs;
+  try {
+    for await (const found of traces) {
+      all++;
+      if ("refusal" in found) console.error(found.refusal);
+      else if (await hasRoom(logger, timeoutMs)) log(found, logger);
+      else {
+        console.error(`Gave up: ${found.where} and what follows was not sent.`);
+        patienceMs = 0;
+        break;
+      }
+    }
+  } finally {
+    const { lastError } = await logger.close({ timeoutMs: patienceMs });
+    const { delivered, accepted } = logger.stats;
+    console.log(`${delivered} of ${all} traces delivered.`);
+    if (delivered < all) process.exitCode = 1;
+    if (delivered < accepted && lastError) console.error(explainDelivery(lastError));
   }
-  const { lastError } = await logger.close({ timeoutMs: timeout * 1000 });
-  const { delivered } = logger.stats;
-  console.log(`${delivered} of ${traces.length} traces delivered.`);
-  if (delivered === traces.length) return;
-  if (lastError) console.error(explainDelivery(lastError));
-  process.exitCode = 1;
+}
+
+function log({ where, input }: FoundTrace, logger: TraceLogger): void {
+  // Not typed yet: whether it is a trace is for the logger to say.
+  void logger.logTrace(input as Parameters<TraceLogger["logTrace"]>[0]).then((receipt) => {
+    if (receipt.status === "lost")
+      console.error(`${where}: not delivered (${receipt.reason}): ${explain(receipt.error)}`);
+    if (receipt.status === "skipped") console.error(`${where}: not sent (${receipt.reason}).`);
+  });
+}
+
+/** Is there, within this time? There is none as long as the endpoint takes nothing. */
+async function hasRoom(logger: TraceLogger, timeoutMs: number): Promise<boolean> {
+  const giveUp = new AbortController();
+  const timedOut = setTimeout(timeoutMs, false, { signal: giveUp.signal }).catch(() => false);
+  const isReady = await Promise.race([logger.ready().then(() => true), timedOut]);
+  giveUp.abort();
+  return isReady;
 }

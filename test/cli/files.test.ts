@@ -3,6 +3,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test, vi } from "vitest";
 import { openSpool } from "../../src/delivery/spool/spool.ts";
@@ -28,7 +30,7 @@ async function tracelogger(args: readonly string[], stdin = "") {
   return { code, ...printed };
 }
 
-function fileOf(text: string, name = "traces.json"): string {
+function fileOf(text: string | Uint8Array, name = "traces.json"): string {
   const path = join(temporaryFolder(), name);
   writeFileSync(path, text);
   return path;
@@ -50,6 +52,58 @@ test("send says which traces did not arrive, and why", async () => {
   const run = await tracelogger(["send", file, "--endpoint", endpoint.url]);
   expect(run).toMatchObject({ code: 1, out: "1 of 2 traces delivered.\n" });
   expect(run.err).toContain(`${file}:2: not delivered (invalid): `);
+});
+
+test("send delivers the lines that are traces, and names the others without a word of them", async () => {
+  await using endpoint = await scriptedEndpoint();
+  const line = (content: string) => Buffer.from(`${JSON.stringify(said(content))}\n`);
+  const torn = Buffer.from('{"model":"s3cret","mess\n');
+  const latin1 = Buffer.from(`${JSON.stringify(said("s\u00e9cret"))}\n`, "latin1");
+  const file = fileOf(Buffer.concat([torn, line("a"), line("b\u2028c"), latin1, line("d")]), "mixed.ndjson");
+  const run = await tracelogger(["send", file, "--endpoint", endpoint.url]);
+  expect(run).toMatchObject({ code: 1, out: "3 of 5 traces delivered.\n" });
+  expect(run.err).toBe(
+    `${file}:1 is no JSON. Each line must be one trace, or the whole file one value.\n` +
+      `${file}:4 is no UTF-8. Save the file in this encoding.\n`,
+  );
+  expect(endpoint.stored.map(({ messages: [message] }) => message?.content).sort()).toEqual(["a", "b\u2028c", "d"]);
+});
+
+test("send sends what came before a file that breaks off, and nothing where one cannot be opened", async () => {
+  await using endpoint = await scriptedEndpoint();
+  const file = fileOf(JSON.stringify(said("good")));
+  const missing = await tracelogger(["send", file, "/nowhere.json", "--endpoint", endpoint.url]);
+  expect(missing).toMatchObject({ code: 1, out: "", err: expect.stringContaining("Cannot read /nowhere.json") });
+  expect(endpoint.stored).toEqual([]);
+  const folder = await tracelogger(["send", file, temporaryFolder(), "--endpoint", endpoint.url]);
+  expect(folder).toMatchObject({ code: 1, out: "1 of 1 traces delivered.\n", err: expect.stringContaining("EISDIR") });
+});
+
+test("send gives up on a file of any length when the endpoint takes nothing", async () => {
+  await using endpoint = await scriptedEndpoint(() => replies.unavailable);
+  const file = fileOf(`${JSON.stringify(said("one of many"))}\n`.repeat(11_000), "many.ndjson");
+  const run = await tracelogger(["send", file, "--endpoint", endpoint.url, "--timeout", "1"]);
+  expect(run.code).toBe(1);
+  expect(run.err).toMatch(/many\.ndjson:\d+ and what follows was not sent\./);
+});
+
+test("stdin may come slowly, and begin as Windows begins files", async () => {
+  const child = spawn(process.execPath, [MAIN, "check", "-"], { stdio: ["pipe", "pipe", "inherit"] });
+  const printed = text(child.stdout);
+  const trace = JSON.stringify(said("good"));
+  for (const piece of ["\ufeff", trace.slice(0, 9), trace.slice(9), "\r\n", trace]) {
+    child.stdin.write(piece);
+    await setImmediate();
+  }
+  child.stdin.end();
+  expect(await printed).toBe("2 of 2 traces are good.\n");
+});
+
+test("names that strangers chose do not move the terminal's cursor", async () => {
+  const file = fileOf(JSON.stringify(said("good", { "\u001b[2Jname": 1 })));
+  await using endpoint = await scriptedEndpoint();
+  for (const command of [["check"], ["send", "--endpoint", endpoint.url]])
+    expect((await tracelogger([...command, file])).err).toContain(": ?[2Jname: expected");
 });
 
 test("send says why nothing arrived, down to what the system said", async () => {
