@@ -1,4 +1,5 @@
 /** `tracelogger dev`: the endpoint on this machine, with its pages, until Ctrl+C. */
+import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type EndpointMode, fileStore, type StoredTrace } from "../endpoint/index.ts";
@@ -30,7 +31,7 @@ export function devCommand(): Command {
     .addOption(
       new Option("--mode <mode>", "which deployment to answer like").choices(Object.keys(MODES)).default("proxy"),
     )
-    .option("--api-key <key>", "demand this key in x-api-key")
+    .option("--api-key <key>", "demand this key in x-api-key", parseKey)
     .option("--host <host>", "the interface to listen on", "127.0.0.1")
     .option("--expose", "allow a --host that other machines can reach")
     .action(dev);
@@ -41,6 +42,7 @@ async function dev(options: DevOptions): Promise<void> {
   if (exposed && !options.expose) {
     throw new UserError(`${options.host} can be reached from other machines. Add --expose if you mean it.`);
   }
+  makeFolder(options.dir);
   const server = await start(options);
   if (exposed) console.warn("WARNING: other machines can reach this, and read the conversations stored here.");
   greet(server.url, options);
@@ -56,6 +58,15 @@ async function start({ port, host, dir, mode, apiKey, packed }: DevOptions): Pro
     return await startServer({ store, sharePages, mode, apiKeys, host, port, onStored, onError });
   } catch (error) {
     throw new UserError(whyNotListening(error, `${host}:${port}`), { cause: error });
+  }
+}
+
+/** Now, while somebody looks, and not at the first trace. */
+function makeFolder(dir: string): void {
+  try {
+    mkdirSync(dir, { recursive: true });
+  } catch (error) {
+    throw new UserError(`Cannot keep traces in ${dir}: ${explain(error)}`, { cause: error });
   }
 }
 
@@ -88,6 +99,11 @@ function parsePort(text: string): number {
   if (!/^\d+$/.test(text) || port > 65_535)
     throw new InvalidArgumentError("It must be a whole number from 0 to 65535.");
   return port;
+}
+
+function parseKey(text: string): string {
+  if (text === "") throw new InvalidArgumentError("It must not be empty.");
+  return text;
 }
 
 function whyNotListening(error: unknown, where: string): string {

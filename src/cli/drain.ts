@@ -1,9 +1,9 @@
 /** `tracelogger drain`: delivers what dead processes left in a spool's folder, without an application. */
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { Command } from "commander";
 import { openSpool, type Spool } from "../delivery/spool/spool.ts";
 import { TraceLogger, type TraceLoggerOptions } from "../index.ts";
-import { explainDelivery, UserError } from "./explain.ts";
+import { explain, explainDelivery, UserError } from "./explain.ts";
 import { parseSeconds } from "./seconds.ts";
 
 const POLL_MS = 50;
@@ -27,7 +27,7 @@ async function drain(
   dir: string,
   { endpoint, timeout }: Pick<TraceLoggerOptions, "endpoint"> & { readonly timeout: number },
 ): Promise<void> {
-  if (!existsSync(dir)) throw new UserError(`There is no folder ${dir}.`);
+  if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) throw new UserError(`There is no folder ${dir}.`);
   const untilMs = performance.now() + timeout * 1000;
   const opened: Spool[] = [];
   const logger = new TraceLogger({
@@ -40,9 +40,9 @@ async function drain(
         return spool;
       },
     },
-    onLoss: ({ id, reason, error }) => console.error(`${id ?? "a trace"} is lost (${reason}): ${error.message}`),
+    onLoss: ({ id, reason, error }) => console.error(`${id ?? "a trace"} is lost (${reason}): ${explain(error)}`),
     onEvent: (event) => {
-      if (event.type === "held") console.error(event.error.message);
+      if (event.type === "held") console.error(explain(event.error));
     },
   });
   const left = () => logger.stats.pending + opened.reduce((sum, spool) => sum + spool.waiting().records, 0);

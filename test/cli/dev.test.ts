@@ -1,6 +1,8 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { filesUnder, temporaryFolder, trace } from "../endpoint/support.ts";
@@ -93,6 +95,21 @@ test("a port in use is a clear error and exit code 1", async () => {
   expect(dev.printed().err).toBe(error);
 });
 
+test("dev goes on when nobody reads what it prints any more", async () => {
+  const dev = tracelogger("dev", "--port", "0", "--dir", await temporaryFolder());
+  const [, url = ""] = await dev.prints(/TRACELOGGER_ENDPOINT=(\S+)/);
+  dev.child.stdout.destroy();
+  for (const id of ["a", "b", "c"]) expect((await post(url, trace({ id }))).status).toBe(200);
+});
+
+test("a folder that cannot be one is told at once", async () => {
+  const dir = join(await temporaryFolder(), "file");
+  await writeFile(dir, "");
+  const dev = tracelogger("dev", "--port", "0", "--dir", dir);
+  expect(await dev.exit).toBe(1);
+  expect(dev.printed().err).toContain(`tracelogger: Cannot keep traces in ${dir}: `);
+});
+
 test("other machines are let in only with --expose, and with a warning", async () => {
   const refused = tracelogger("dev", "--port", "0", "--host", "0.0.0.0");
   expect(await refused.exit).toBe(1);
@@ -107,6 +124,7 @@ test("other machines are let in only with --expose, and with a warning", async (
 test.each([
   [["dev", "--port", "70000"], "It must be a whole number from 0 to 65535."],
   [["dev", "--mode", "aws"], "Allowed choices are proxy, deployed, published, both."],
+  [["dev", "--api-key", ""], "It must not be empty."],
   [["nothing"], "unknown command 'nothing'"],
 ])("%j is refused with what is right instead", async (args, message) => {
   const run = tracelogger(...args);

@@ -163,7 +163,15 @@ test("drain leaves on disk what it cannot deliver, and says so", async () => {
   expect(run.err).toContain("HTTP 503");
   endpoint.reply = () => undefined;
   expect((await tracelogger(["drain", dir, "--endpoint", endpoint.url])).out).toBe("5 traces delivered.\n");
-  expect((await tracelogger(["drain", "/nowhere"])).err).toContain("There is no folder /nowhere.");
+});
+
+test("drain does not say of what is no folder that nothing is left there", async () => {
+  for (const place of ["/nowhere", fileOf("")])
+    expect(await tracelogger(["drain", place])).toMatchObject({
+      code: 1,
+      out: "",
+      err: expect.stringContaining(place),
+    });
 });
 
 test.each(["drain", "send"])("%s refuses a time limit that is no number of seconds", async (command) => {
