@@ -386,6 +386,21 @@ describe("close", () => {
     }
   });
 
+  test.each([
+    ["no answer", "reset" as const],
+    ["trouble", replies.unavailable],
+  ])("errors of what is lost after %s do not say that it is kept", async (_, reply) => {
+    await using endpoint = await scriptedEndpoint(() => reply);
+    const logger = newLogger({ endpoint: endpoint.url });
+    const receipt = logger.logTrace(said("x"));
+    await eventually(async () => expect((await logger.flush({ timeoutMs: 0 })).lastError).toBeInstanceOf(Error));
+    const { lastError } = await logger.close({ timeoutMs: 0 });
+    const { error } = (await receipt) as { error?: Error };
+    expect(error?.message).toContain("close()");
+    expect(lastError?.message).toMatch(/^The endpoint /);
+    expect(`${error?.message} ${error?.cause} ${lastError?.message}`).not.toMatch(/kept|sent again/);
+  });
+
   test("delivers the rest, and what is logged afterwards is lost as closed", async () => {
     await using endpoint = await scriptedEndpoint();
     const logger = newLogger({ endpoint: endpoint.url, onLoss: () => {} });

@@ -63,7 +63,7 @@ export function lazyAttempt(options: AttemptOptions): Attempt {
 }
 
 function notLoaded(cause: unknown): Verdict {
-  const message = "The sending part of tracelogger could not be loaded; the trace is kept. Is the package whole?";
+  const message = "The sending part of tracelogger could not be loaded. Is the package whole?";
   return { kind: "retry", error: new DeliveryError(message, { code: "network", cause }), retryAfterMs: 0 };
 }
 

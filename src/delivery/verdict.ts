@@ -41,7 +41,7 @@ export function verdictOfFailure(cause: unknown, timedOut: boolean): Verdict {
   const [code, what]: [DeliveryErrorCode, string] = timedOut
     ? ["timeout", "The endpoint did not answer in time"]
     : ["network", "The endpoint could not be reached"];
-  const error = new DeliveryError(`${what}; the trace is kept and sent again.`, { code, cause });
+  const error = new DeliveryError(`${what}.`, { code, cause });
   return { kind: "retry", error, retryAfterMs: 0 };
 }
 
@@ -131,7 +131,7 @@ class Case {
   }
 
   trouble(kind: Trouble["kind"], code: DeliveryErrorCode, what: string): Verdict {
-    const message = `${what} (${this.#origin()}). Traces are kept and sent again.`;
+    const message = `${what} (${this.#origin()}).`;
     return { kind, retryAfterMs: this.#retryAfterMs, error: new DeliveryError(message, { code, ...this.#details }) };
   }
 
