@@ -133,6 +133,17 @@ test("UTF-8 that is split within characters is put together", async () => {
   expect(trace?.messages[1]?.content).toBe("Grüße 🌍 日本");
 });
 
+test("the agent that was asked is named, as its instructions are elsewhere (Mistral)", async () => {
+  const body = { agent_id: "ag:1:teacher", messages: [{ role: "user", content: "Hi" }] };
+  const [trace] = await tracesOf((client) => client.post("/agents/completions", { body }), json(answer()));
+  expect(server.requests[0]?.path).toBe("/v1/agents/completions");
+  expect(trace?.messages.map(fromTraceMessage)).toEqual([
+    { message: { agent_id: "ag:1:teacher" } },
+    { message: { role: "user", content: "Hi" } },
+    { message: { role: "assistant", content: "Hello there." } },
+  ]);
+});
+
 test("ids that repeat do not make two traces one", async () => {
   const traces = await tracesOf(create, json(answer()), json(answer()));
   expect(new Set(traces.map(({ id }) => id)).size).toBe(2);
