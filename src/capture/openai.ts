@@ -1,4 +1,4 @@
-import { describeGot, TraceLoggerError } from "../errors.ts";
+import { describeGot, invalidOption, TraceLoggerError } from "../errors.ts";
 import { isObject } from "../json.ts";
 import type { TraceSink } from "../sink.ts";
 import { type CaptureOptions, resolveCaptureOptions } from "./options.ts";
@@ -11,6 +11,11 @@ interface Client {
   withOptions?(options: object): Client;
 }
 
+/** A client's own `fetch` makes its calls: a second one would be in vain. */
+interface WrapOptions extends CaptureOptions {
+  readonly fetch?: never;
+}
+
 /**
  * The same client, traced: every chat completion, response and completion that is made through it, by whatever
  * method, goes to the sink. Works with `openai` (4 to 7, Azure) and the SDKs built like it. The user of the client sees no difference, and the client
@@ -21,8 +26,9 @@ interface Client {
  * @example
  * const openai = wrapOpenAI(new OpenAI(), logger);
  */
-export function wrapOpenAI<C extends object>(client: C, sink: TraceSink, options: CaptureOptions = {}): C {
+export function wrapOpenAI<C extends object>(client: C, sink: TraceSink, options: WrapOptions = {}): C {
   resolveCaptureOptions(sink, options);
+  if (options.fetch) throw invalidOption("Option `fetch`: give it to the client, as in `new OpenAI({ fetch })`.");
   if (!isClient(client)) throw unsupported(client);
   const caller = callerBehind(client);
   const bare = fetchOf(caller);

@@ -7,6 +7,7 @@ import OpenAI6, { AzureOpenAI as AzureOpenAI6 } from "openai6";
 import Together from "together-ai";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { wrapOpenAI } from "../../src/capture/openai.ts";
+import type { TracingFetchOptions } from "../../src/capture/tracing-fetch.ts";
 import { fromTraceMessage } from "../../src/transcript.ts";
 import { type ChatServer, chunk, completion, endless, json, sse, startChatServer, toolCall } from "./chat-server.ts";
 import { collectingSink } from "./collecting-sink.ts";
@@ -263,6 +264,17 @@ test("a method that is mocked on another part of a client stays mocked", async (
   const client = new OpenAI(settings());
   const mocked = vi.spyOn(client.audio.speech, "create");
   expect(wrapOpenAI(client, collectingSink()).audio.speech.create).toBe(mocked);
+});
+
+test("a `fetch` beside the client is refused: the client would not be called through it", () => {
+  const client = new OpenAI({ apiKey: "k" });
+  // @ts-expect-error the point of the test
+  expect(() => wrapOpenAI(client, collectingSink(), { fetch })).toThrow(
+    expect.objectContaining({ code: "invalid_option", message: expect.stringContaining("new OpenAI({ fetch })") }),
+  );
+  const forFetch: TracingFetchOptions = { fetch };
+  // @ts-expect-error nor as options that are `tracingFetch`'s
+  expect(() => wrapOpenAI(client, collectingSink(), forFetch)).toThrow("new OpenAI({ fetch })");
 });
 
 describe("what cannot be wrapped is refused at once", () => {
