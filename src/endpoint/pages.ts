@@ -2,7 +2,8 @@
 import { Failure } from "./failure.ts";
 import { type Html, html, policyOf, renderPage } from "./html.ts";
 import { parseStored } from "./keep.ts";
-import { decodeSegment, foldersOf, isTraceKey, jsonKeyOf, pageKeyOf } from "./key.ts";
+import { isTraceKey, jsonKeyOf, pageKeyOf } from "./key.ts";
+import { listItem } from "./list-item.ts";
 import { newestTraces } from "./newest.ts";
 import { sharePage } from "./share-page.ts";
 import { LIST_STYLE } from "./share-style.ts";
@@ -26,24 +27,17 @@ export async function listPage(url: URL, parts: ListParts): Promise<Response> {
   const found = await newestTraces(parts.store, page * TRACES_PER_PAGE + 1);
   const shown = found.slice((page - 1) * TRACES_PER_PAGE, page * TRACES_PER_PAGE);
   const more = found.length > page * TRACES_PER_PAGE;
-  const items = await Promise.all(shown.map((entry) => listItem(entry, parts)));
+  const items = await Promise.all(shown.map((entry) => linkedItem(entry, parts)));
   const body = html`<h1>Stored traces</h1>
 ${items.length === 0 ? html`<p class="quiet">Nothing here yet.</p>` : html`<ol>${items}</ol>`}
 <nav>${page > 1 ? html`<a href="?page=${page - 1}">Newer</a> ` : ""}${more ? html`<a href="?page=${page + 1}">Older</a>` : ""}</nav>`;
   return htmlResponse(await renderPage({ title: "Stored traces", style: LIST_STYLE, body }));
 }
 
-async function listItem({ key, modifiedMs = 0 }: StoreEntry, { pageLink, base }: ListParts): Promise<Html> {
-  const file = key.slice(key.lastIndexOf("/") + 1);
-  const when = new Date(modifiedMs).toISOString().slice(0, 19).replace("T", " ");
-  const name = `${foldersOf(key).fingerprint} · ${decodeSegment(file.replace(/\.json$/, ""))}`;
-  const page = await pageLink(pageKeyOf(key));
-  const json = `${base}/${key}`;
-  const links =
-    page === undefined
-      ? html`<a href="${json}">${name}</a>`
-      : html`<a href="${base}${page}">${name}</a> <a href="${json}">JSON</a>`;
-  return html`<li><time>${when}</time> ${links}</li>`;
+async function linkedItem(entry: StoreEntry, { store, pageLink, base }: ListParts): Promise<Html> {
+  const page = await pageLink(pageKeyOf(entry.key));
+  const links = { json: `${base}/${entry.key}`, page: page === undefined ? undefined : `${base}${page}` };
+  return listItem(entry, links, store);
 }
 
 /** `GET /share/…` and `GET /logs/…`. The path is the key, and nothing that is not a key is looked for. */

@@ -60,8 +60,8 @@ async function* listFolder(client: Pick<S3Client, "send">, folder: Folder): Asyn
     const input = { Bucket: bucket, Prefix: s3Prefix, Delimiter: "/", ContinuationToken: token };
     const page = await toldAs("ListObjectsV2", () => client.send(new ListObjectsV2Command(input)));
     for (const { Prefix } of page.CommonPrefixes ?? []) yield { key: back(Prefix) };
-    for (const { Key, LastModified } of page.Contents ?? []) {
-      yield { key: back(Key), modifiedMs: LastModified?.getTime() ?? 0 };
+    for (const { Key, LastModified, Size } of page.Contents ?? []) {
+      yield { key: back(Key), modifiedMs: LastModified?.getTime() ?? 0, bytes: Size ?? 0 };
     }
     token = page.NextContinuationToken;
   } while (token !== undefined);

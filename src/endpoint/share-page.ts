@@ -46,7 +46,7 @@ function facts(trace: Trace): (readonly [string, string | Html])[] {
 }
 
 /** `usage` is open-ended: chat completions, responses, the AI SDK, LangChain and others name their counts differently. */
-function tokenFact(usage: Trace["usage"]): string | undefined {
+export function tokenFact(usage: Trace["usage"]): string | undefined {
   const count = (...names: string[]) =>
     names
       .map((name) => usage?.[name])

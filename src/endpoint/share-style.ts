@@ -68,6 +68,8 @@ li:hover { background: var(--code); }
 li a:first-of-type { flex: 1 1 16rem; min-width: 0; overflow-wrap: anywhere; font-weight: 550; text-decoration: none; }
 a { color: var(--user); }
 time { order: 1; color: var(--quiet); font-size: .8rem; font-variant-numeric: tabular-nums; }
+li p { order: 2; flex-basis: 100%; margin: 0; color: var(--quiet); font-size: .8rem; overflow-wrap: anywhere; }
+li b { color: var(--failed); }
 li a + a, nav { font-size: .85rem; }
 nav { display: flex; gap: 1rem; }
 .quiet { color: var(--quiet); }

@@ -29,6 +29,8 @@ export interface StoreEntry {
   readonly key: string;
   /** When the entry was written, in Unix milliseconds; of a trace in a pack, when it was created. Absent for folders. */
   readonly modifiedMs?: number;
+  /** How long its content is, where the listing tells. */
+  readonly bytes?: number;
 }
 
 /**

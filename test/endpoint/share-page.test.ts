@@ -1,9 +1,11 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { policyOf } from "../../src/endpoint/html.ts";
 import { fileStore, sharePage } from "../../src/endpoint/index.ts";
 import { parseTrace } from "../../src/trace.ts";
 import { toCallMessage, toTraceMessage } from "../../src/transcript.ts";
-import { testEndpoint, trace } from "./support.ts";
+import { temporaryFolder, testEndpoint, trace } from "./support.ts";
 
 const pageOf = (fields: object) => sharePage(parseTrace(trace(fields)));
 
@@ -196,6 +198,55 @@ describe("the list", () => {
     expect(second).not.toContain('href="?page=3"');
   });
 
+  test.each([{ packed: false }, { packed: true }])("says what a trace is found by: %o", async (options) => {
+    const { post, get } = await testEndpoint({ store: fileStore(await temporaryFolder(), options) });
+    const item = async (fields: object) => {
+      await post(trace({ id: "the-id", ...fields }));
+      const [found = ""] = /<li>.*the-id<\/p><\/li>/s.exec(await (await get("/")).text()) ?? [];
+      return [/<a [^>]*>([^<]*)/.exec(found)?.[1], /<p>(.*)<\/p>/.exec(found)?.[1]];
+    };
+    const answer = { role: "assistant", content: "A language model." };
+    const usage = { prompt_tokens: 12, completion_tokens: 34 };
+    expect(await item({ model: "a", usage })).toEqual([
+      "What is a LLM?",
+      "a · 2 messages · tokens: 12 in, 34 out · complete · the-id",
+    ]);
+    const parts = [
+      { type: "image_url", image_url: "x" },
+      { type: "text", text: "  Look <b>\n here\n" },
+    ];
+    const messages = [
+      { role: "system", content: "You are kind." },
+      toTraceMessage({ role: "tool", content: "sunny" }),
+      toTraceMessage({ role: "user", content: parts }),
+      answer,
+      toCallMessage({ ended: "aborted" }),
+    ];
+    expect(await item({ created: 1_800_000_000, model: "b", system_fingerprint: "app", messages })).toEqual([
+      "Look &#60;b&#62; here",
+      "app · b · 5 messages · <b>aborted</b> · the-id",
+    ]);
+    expect(await item({ created: 1_810_000_000, model: "c", messages: [answer] })).toEqual([
+      "the-id",
+      "c · 1 message · complete · the-id",
+    ]);
+    const long = { role: "user", content: "😀".repeat(500_000) };
+    expect(await item({ created: 1_820_000_000, model: "d", messages: [long] })).toEqual(["the-id", "d · the-id"]);
+    const shorter = { role: "user", content: `x${"😀".repeat(100_000)}` };
+    const [words = ""] = await item({ created: 1_830_000_000, model: "e", messages: [shorter] });
+    expect(words).toMatch(/^x(?:😀)+…$/u);
+  });
+
+  test("holds damaged traces, too", async () => {
+    const { folder, post, get } = await testEndpoint();
+    await post(trace());
+    for (const content of ['{"id":', "5", '{"messages":7}', "[]"]) {
+      await writeFile(join(folder, "logs/olmo-2/20240504/trace-1.json"), content);
+      const page = await get("/");
+      expect([page.status, await page.text()]).toEqual([200, expect.stringContaining("<p>olmo-2 · trace-1</p>")]);
+    }
+  });
+
   test.each(["x", "-1", "1e99", "NaN", ""])("the page %j is some page", async (page) => {
     const { get } = await testEndpoint();
     expect((await get(`/?page=${page}`)).status).toBe(200);
@@ -238,10 +289,7 @@ describe("the list", () => {
     await post(trace({ id: "older", created: 1_700_000_000 }));
     await post(trace({ id: "newer" }));
     const page = await (await get("/")).text();
-    expect([...page.matchAll(/>([^<]+ · [^<]+)</g)].map(([, name]) => name)).toEqual([
-      "olmo-2 · newer",
-      "olmo-2 · older",
-    ]);
+    expect([...page.matchAll(/ · ([^ ]+)<\/p>/g)].map(([, id]) => id)).toEqual(["newer", "older"]);
     expect((await get("/share/dt=2024-05-04/fp=olmo-2/newer.html")).status).toBe(200);
     expect((await get("/logs/dt=2024-05-04/fp=olmo-2/newer.json")).status).toBe(200);
   });

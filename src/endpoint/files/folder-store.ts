@@ -61,8 +61,8 @@ async function* list(dir: string, prefix: string, packs: Packs): AsyncGenerator<
     if (name !== PACK_NAME) yield { key: `${prefix}${name}`, ...entry };
   }
   if (!files.has(PACK_NAME)) return;
-  for await (const { name, modifiedMs } of packs.list(folder)) {
-    if (!files.has(name)) yield { key: `${prefix}${name}`, modifiedMs };
+  for await (const { name, ...entry } of packs.list(folder)) {
+    if (!files.has(name)) yield { key: `${prefix}${name}`, ...entry };
   }
 }
 

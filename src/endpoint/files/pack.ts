@@ -24,6 +24,7 @@ export interface Extent {
 export interface ListedLine {
   readonly name: string;
   readonly modifiedMs: number;
+  readonly bytes: number;
 }
 
 /** Of the file this much is looked at in one go, unless a line is longer. */
@@ -90,11 +91,13 @@ export class Pack {
 /** The traces of a pack in the order in which they came. `modifiedMs` is `created`: a line does not say when it was written. */
 export function* tracesIn(descriptor: number, { lines, end }: Extent): Generator<ListedLine> {
   let number = 0;
-  for (const { head } of linesIn(descriptor, 0, end)) {
+  let start = 0;
+  for (const { head, end: next } of linesIn(descriptor, 0, end)) {
     const name = fileNameOf(head);
     // `created` is whole seconds: within one, the place among the lines says which came later.
     const modifiedMs = createdMsOf(head) + (999 * number++) / lines;
-    if (name !== undefined) yield { name, modifiedMs };
+    if (name !== undefined) yield { name, modifiedMs, bytes: next - start };
+    start = next;
   }
 }
 

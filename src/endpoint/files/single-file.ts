@@ -1,6 +1,7 @@
 /** A file for each entry, which appears whole or not at all and is never overwritten. */
 import * as fs from "node:fs";
 import { errnoOf } from "../../errno.ts";
+import type { StoreEntry } from "../store.ts";
 
 /** What a file is made of. */
 export interface NewFile {
@@ -132,16 +133,14 @@ export async function readFileIfThere(path: string): Promise<string | undefined>
 }
 
 /** What lies in a folder, if it is there: names of folders end in `/`; drafts and locks, which begin with a dot, are left out. */
-export async function* listFolder(
-  folder: string,
-): AsyncGenerator<{ readonly name: string; readonly modifiedMs?: number }> {
+export async function* listFolder(folder: string): AsyncGenerator<Omit<StoreEntry, "key"> & { readonly name: string }> {
   const entries = await fs.promises.readdir(folder, { withFileTypes: true }).catch(unlessMissing);
   for (const entry of entries ?? []) {
     if (entry.name.startsWith(".")) continue;
     if (entry.isDirectory()) yield { name: `${entry.name}/` };
     else if (entry.isFile()) {
       const stats = await fs.promises.stat(`${folder}/${entry.name}`).catch(unlessMissing);
-      if (stats !== undefined) yield { name: entry.name, modifiedMs: stats.mtimeMs };
+      if (stats !== undefined) yield { name: entry.name, modifiedMs: stats.mtimeMs, bytes: stats.size };
     }
   }
 }
