@@ -230,7 +230,7 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
     if (onEvent) guard(() => onEvent(event));
     else if (event.type === "held" && !this.#isHeldTold) {
       this.#isHeldTold = true;
-      print(event.error.message);
+      print(`${event.error.message} Traces are kept.`);
     }
   }
 

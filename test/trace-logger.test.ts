@@ -608,7 +608,7 @@ describe("callbacks of the host", () => {
     await logger.flush({ timeoutMs: 200 });
     await logger.close({ timeoutMs: 0 });
     expect(print.mock.calls.map(([line]) => line)).toEqual([
-      expect.stringContaining("refuses the API key"),
+      expect.stringMatching(/refuses the API key.*Traces are kept\.$/),
       expect.stringContaining("a trace was lost (closed)"),
     ]);
     print.mockRestore();
