@@ -41,12 +41,12 @@ function abortedWith(outgoing: ServerResponse): AbortSignal {
   return controller.signal;
 }
 
-/** `undefined` when the request line or the host is none that a URL can be made of. */
+/** `undefined` when the request line or the host is none that a URL can be made of, or no `Request` may have the method. */
 function toRequest(incoming: IncomingMessage, signal: AbortSignal): Request | undefined {
   const { method = "GET", url = "/" } = incoming;
   // Joined as text: `new URL("//other/path", base)` would take the path for a host.
   const target = `http://${incoming.headers.host ?? "localhost"}${url}`;
-  if (!url.startsWith("/") || !URL.canParse(target)) return undefined;
+  if (!url.startsWith("/") || !URL.canParse(target) || method === "TRACE") return undefined;
   const headers = new Headers();
   for (const [name, values = []] of Object.entries(incoming.headersDistinct)) {
     for (const value of values) headers.append(name, value);

@@ -124,6 +124,7 @@ describe("translation", () => {
     ["a host that is none", "GET / HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n", "400"],
     ["a path that is a whole URL", "GET http://x/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "400"],
     ["OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "400"],
+    ["TRACE", "TRACE / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "400"],
     ["what is not HTTP", "hello\r\n\r\n", "400"],
     ["another host's name (DNS rebinding)", "GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", "421"],
     ["a name of this machine", "GET / HTTP/1.1\r\nHost: app.localhost:80\r\nConnection: close\r\n\r\n", "200"],
