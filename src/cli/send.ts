@@ -1,7 +1,7 @@
 /** `tracelogger send`: delivers traces from files, and says what became of each that did not arrive. */
 import { setTimeout } from "node:timers/promises";
 import { Command } from "commander";
-import { TraceLogger, type TraceLoggerOptions } from "../index.ts";
+import { TraceLogger, type TraceLoggerEvent, type TraceLoggerOptions } from "../index.ts";
 import { explain, explainDelivery } from "./explain.ts";
 import { parseSeconds } from "./seconds.ts";
 import { type FoundTrace, readTraces } from "./traces.ts";
@@ -25,7 +25,13 @@ async function send(
 ): Promise<void> {
   const traces = readTraces(files);
   const timeoutMs = timeout * 1000;
-  const logger = new TraceLogger({ endpoint, onLoss: () => {}, onEvent: () => {} });
+  let told: string | undefined;
+  const onEvent = (event: TraceLoggerEvent) => {
+    if (event.type !== "held" || told === event.error.message) return;
+    told = event.error.message;
+    console.error(explain(event.error));
+  };
+  const logger = new TraceLogger({ endpoint, onLoss: () => {}, onEvent });
   let all = 0;
   let patienceMs = timeoutMs;
   try {
@@ -44,7 +50,7 @@ async function send(
     const { delivered, accepted } = logger.stats;
     console.log(`${delivered} of ${all} traces delivered.`);
     if (delivered < all) process.exitCode = 1;
-    if (delivered < accepted && lastError) console.error(explainDelivery(lastError));
+    if (delivered < accepted && lastError && lastError.message !== told) console.error(explainDelivery(lastError));
   }
 }
 

@@ -115,6 +115,18 @@ test("send says why nothing arrived, down to what the system said", async () => 
   expect(run.err).toMatch(/could not be reached.*\(connect ECONNREFUSED 127\.0\.0\.1:\d+\)/);
 });
 
+test("send says at once what somebody has to mend", async () => {
+  await using endpoint = await scriptedEndpoint(() => replies.wrongKey);
+  const file = fileOf(JSON.stringify(said("good")));
+  const run = await tracelogger(["send", file, "--endpoint", endpoint.url, "--timeout", "1"]);
+  expect(run.code).toBe(1);
+  expect(run.err.split("\n")).toEqual([
+    expect.stringContaining("refuses the API key"),
+    expect.stringContaining("not delivered (closed)"),
+    "",
+  ]);
+});
+
 test("check names what is wrong where, and sends nothing", async () => {
   const good = fileOf(`${JSON.stringify(said("good"))}\n`, "good.ndjson");
   expect(await tracelogger(["check", good])).toEqual({ code: 0, out: "1 of 1 traces are good.\n", err: "" });
