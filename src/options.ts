@@ -108,7 +108,8 @@ export interface TraceLoggerOptions {
   readonly handleSignals?: boolean | undefined;
   /**
    * For platforms that freeze a process between requests: called with a promise whenever there is something to deliver,
-   * which resolves when nothing is pending any more. Vercel: `waitUntil` of `@vercel/functions`.
+   * which resolves when nothing is pending any more. Vercel: `waitUntil` of `@vercel/functions`; Cloudflare Workers:
+   * `waitUntil` of `cloudflare:workers`.
    */
   readonly waitUntil?: ((promise: Promise<unknown>) => void) | undefined;
   /** Told of every lost trace, once, with the trace. When absent, the first loss is printed to stderr in one line. */

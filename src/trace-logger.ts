@@ -3,6 +3,7 @@ import { withDeadline } from "./delivery/deadline.ts";
 import { Deferred, type DeferredWork } from "./delivery/deferred.ts";
 import { lazyAttempt } from "./delivery/deliver.ts";
 import { Delivery } from "./delivery/delivery.ts";
+import { isRequestBound } from "./delivery/driver.ts";
 import { type EndsWithProcess, finishOnSignals, forgetAtEnd, isLeaving, remindAtEnd } from "./delivery/exit.ts";
 import { spoolOpener } from "./delivery/open-spool.ts";
 import { type ResolvedOptions, resolveOptions, type TraceLoggerOptions } from "./options.ts";
@@ -92,7 +93,7 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
     return new Promise((resolve) => {
       if (this.#isClosed) this.#delivery.refuse(input, resolve);
       else this.#delivery.accept(input, resolve, options?.truncate);
-      this.#onChange();
+      this.#onWork();
     });
   }
 
@@ -101,7 +102,7 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
     if (!this.#options.enabled) return;
     this.#deferred.add(work);
     if (isLeaving()) this.#deferred.run(); // there is no later
-    this.#onChange();
+    this.#onWork();
   }
 
   /**
@@ -184,12 +185,20 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
     return report;
   }
 
+  #onWork(): void {
+    this.#onChange();
+    const { waitUntil } = this.#options;
+    // Another request's stay is of no use to this one.
+    if (waitUntil && this.#isBusy && isRequestBound()) guard(() => waitUntil(this.flush()));
+  }
+
   #onBusy(): void {
     this.#isBusy = true;
     remindAtEnd(this);
     const { waitUntil, spool } = this.#options;
     if (isLeaving() && !spool) this.leave(); // logged by an `exit` listener; on disk it would be safe
-    if (waitUntil) guard(() => waitUntil(new Promise<void>((resolve) => this.#whenIdle.push(resolve))));
+    if (waitUntil && !isRequestBound())
+      guard(() => waitUntil(new Promise<void>((resolve) => this.#whenIdle.push(resolve))));
   }
 
   #onChange(): void {

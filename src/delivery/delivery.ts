@@ -8,6 +8,7 @@ import type { Attempt } from "./attempt.ts";
 import { ChoicesNegotiation } from "./choices-form.ts";
 import { type DeliverParts, lazyBatchPosts, type Parcel, singlePosts } from "./deliver.ts";
 import { Dispatcher, type DispatcherOptions } from "./dispatcher.ts";
+import { isRequestBound } from "./driver.ts";
 import { Ledger, type Ticket } from "./ledger.ts";
 import { OnDisk, type OpenDisk } from "./on-disk.ts";
 import { encodeChecked, type Prepared, type PrepareOptions, prepare } from "./prepare.ts";
@@ -126,8 +127,12 @@ export class Delivery {
     const release = this.#dispatcher.hold();
     const watch = this.#ledger.watch();
     this.#disk?.refill();
-    this.#dispatcher.cut();
-    await Promise.race([watch.done, passed]);
+    const over = Promise.race([watch.done, passed]);
+    if (isRequestBound()) await Promise.race([this.#dispatcher.drive(over), passed]);
+    else {
+      this.#dispatcher.cut();
+      await over;
+    }
     release();
     const lastError = this.#dispatcher.lastTrouble;
     this.#disk?.verify();

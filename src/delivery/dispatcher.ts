@@ -7,6 +7,7 @@ import type { LossReason, TraceLoggerEvent } from "../receipts.ts";
 import { Alarm, monotonicMs } from "./alarm.ts";
 import { decodeTrace } from "./choices-form.ts";
 import type { Deliver, Delivery } from "./deliver.ts";
+import { Driver } from "./driver.ts";
 import {
   abandoned,
   answered,
@@ -35,13 +36,24 @@ export interface DispatcherParts {
 
 /** A trace that failed so often while others passed is given up: waiting cannot help it. */
 const POISON_FAILURES = 8;
+/** So long after its start, a request that somebody else has begun is taken for one that ended with whoever began it. */
+const STRANDED_MS = 10_000;
+
+/** What left in one request. */
+interface InFlight {
+  readonly parcel: readonly QueuedTrace[];
+  readonly bytes: number;
+  readonly startedAtMs: number;
+  readonly driver: Driver | undefined;
+}
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #parts: DispatcherParts;
   readonly #queue = new TraceQueue();
-  readonly #inFlight = new Map<AbortController, readonly QueuedTrace[]>();
-  readonly #alarm = new Alarm(() => this.#pump());
+  readonly #inFlight = new Map<AbortController, InFlight>();
+  readonly #alarm = new Alarm(() => this.#ring());
+  readonly #drivers = new Set<Driver>();
   #gate: GateState;
   #cutAtMs = Number.POSITIVE_INFINITY;
   #inFlightBytes = 0;
@@ -57,7 +69,7 @@ export class Dispatcher {
   /** Traces that wait or are in flight, and their bytes. */
   get load(): { readonly traces: number; readonly bytes: number } {
     let traces = this.#queue.size;
-    for (const parcel of this.#inFlight.values()) traces += parcel.length;
+    for (const { parcel } of this.#inFlight.values()) traces += parcel.length;
     return { traces, bytes: this.#queue.bytes + this.#inFlightBytes };
   }
 
@@ -91,6 +103,23 @@ export class Dispatcher {
     return this.#alarm.hold();
   }
 
+  /**
+   * Sends on behalf of one who waits, until `over`, and ends when all that was begun for it has come back. For runtimes
+   * that drop what a request has begun together with the request: see driver.ts.
+   */
+  async drive(over: Promise<unknown>): Promise<void> {
+    const driver = new Driver(over);
+    this.#drivers.add(driver);
+    this.#cutAtMs = Number.NEGATIVE_INFINITY;
+    while (!driver.isOver) {
+      const strandedAtMs = this.#takeOver(driver);
+      await driver.sleep(Math.min(this.#send(driver), strandedAtMs));
+    }
+    this.#drivers.delete(driver);
+    this.#arm();
+    await driver.landed;
+  }
+
   /** Last chance before a close: a closed gate lets one probe through at once. */
   expedite(): void {
     this.#gate = expedited(this.#gate, monotonicMs());
@@ -99,7 +128,7 @@ export class Dispatcher {
 
   /** The traces that wait or are in flight. */
   get traces(): QueuedTrace[] {
-    return [...[...this.#inFlight.values()].flat(), ...this.#queue.all];
+    return [...[...this.#inFlight.values()].flatMap(({ parcel }) => parcel), ...this.#queue.all];
   }
 
   /** The oldest waiting trace, to make room for a newer one. */
@@ -114,24 +143,58 @@ export class Dispatcher {
     this.#inFlight.clear();
     this.#inFlightBytes = 0;
     for (const [controller] of flying) controller.abort(new DOMException("The logger was closed", "AbortError"));
-    return [...flying.flatMap(([, parcel]) => parcel), ...this.#queue.remove(() => true)];
+    return [...flying.flatMap(([, { parcel }]) => parcel), ...this.#queue.remove(() => true)];
+  }
+
+  /** Those who wait send by themselves; nobody knows how long the request lives in which an alarm rings. */
+  #ring(): void {
+    if (this.#drivers.size === 0) this.#pump();
+    else for (const driver of this.#drivers) driver.wake();
   }
 
   #pump(): void {
-    const nowMs = monotonicMs();
-    if (this.#cutAtMs <= nowMs) this.#queue.cut();
-    if (this.#gate.phase !== "open") this.#expire(nowMs);
-    while (this.#queue.due > 0 && startsAtMs(this.#gate) <= nowMs) this.#start(nowMs);
+    this.#send(undefined);
     this.#arm();
   }
 
   #arm(): void {
-    if (this.#queue.filling.traces === 0) this.#cutAtMs = Number.POSITIVE_INFINITY;
-    const startMs = this.#queue.due > 0 ? startsAtMs(this.#gate) : Number.POSITIVE_INFINITY;
-    this.#alarm.set(Math.min(this.#cutAtMs, startMs));
+    this.#alarm.set(this.#nextMs());
   }
 
-  #start(nowMs: number): void {
+  /** Starts what may start; gives back when to look again. */
+  #send(driver: Driver | undefined): number {
+    const nowMs = monotonicMs();
+    if (this.#cutAtMs <= nowMs) this.#queue.cut();
+    if (this.#gate.phase !== "open") this.#expire(nowMs);
+    while (this.#queue.due > 0 && startsAtMs(this.#gate) <= nowMs) this.#start(nowMs, driver);
+    return this.#nextMs();
+  }
+
+  #nextMs(): number {
+    if (this.#queue.filling.traces === 0) this.#cutAtMs = Number.POSITIVE_INFINITY;
+    const startMs = this.#queue.due > 0 ? startsAtMs(this.#gate) : Number.POSITIVE_INFINITY;
+    return Math.min(this.#cutAtMs, startMs);
+  }
+
+  /** Puts back what others have begun and left; gives back when to look again. */
+  #takeOver(driver: Driver): number {
+    const nowMs = monotonicMs();
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const [controller, { parcel, bytes, startedAtMs, driver: by }] of this.#inFlight) {
+      if (by === driver) continue;
+      if (nowMs < startedAtMs + STRANDED_MS) {
+        nextMs = Math.min(nextMs, startedAtMs + STRANDED_MS);
+        continue;
+      }
+      this.#inFlight.delete(controller); // not aborted: it is not ours, and may have arrived
+      this.#inFlightBytes -= bytes;
+      this.#gate = abandoned(this.#gate);
+      for (const trace of parcel) this.#queue.putBack(trace);
+    }
+    return nextMs;
+  }
+
+  #start(nowMs: number, driver: Driver | undefined): void {
     const parcel: QueuedTrace[] = [];
     for (const trace of this.#queue.take(this.#parts.parcel())) {
       if (nowMs > trace.expiresAtMs) this.#loseExpired(trace);
@@ -141,18 +204,17 @@ export class Dispatcher {
     const controller = new AbortController();
     const bytes = parcel.reduce((sum, trace) => sum + trace.bytes, 0);
     this.#gate = started(this.#gate, nowMs);
-    this.#inFlight.set(controller, parcel);
+    this.#inFlight.set(controller, { parcel, bytes, startedAtMs: nowMs, driver });
     this.#inFlightBytes += bytes;
     const { epoch } = this.#gate;
-    void this.#parts.deliver(parcel, controller.signal).then((deliveries) => {
-      // Stopped meanwhile: the parcel has been handed over, and what the answer says comes too late.
-      if (!this.#inFlight.delete(controller)) {
-        this.#gate = abandoned(this.#gate);
-        return;
-      }
+    const landed = this.#parts.deliver(parcel, controller.signal).then((deliveries) => {
+      // Stopped or taken over meanwhile: the parcel has been handed over, and what the answer says comes too late.
+      if (!this.#inFlight.delete(controller)) return;
       this.#inFlightBytes -= bytes;
       this.#land(parcel, deliveries, epoch);
+      if (!driver || this.#drivers.size > 0) this.#ring();
     });
+    driver?.began(landed);
   }
 
   #land(parcel: readonly QueuedTrace[], deliveries: readonly Delivery[], epoch: number): void {
@@ -162,7 +224,6 @@ export class Dispatcher {
       if (delivery) this.#settle(trace, delivery);
       else this.#queue.putBack(trace); // a short reply: whatever was not answered for is sent again
     });
-    this.#pump();
   }
 
   #settle(trace: QueuedTrace, { verdict, form, isShared = false }: Delivery): void {

@@ -158,3 +158,32 @@ test("a reply that is too short: what it does not answer for is sent again", asy
   expect(log).toEqual(["200 delivered a"]);
   expect(calls).toBe(2);
 });
+
+describe("drive", () => {
+  const never = new Promise<never>(() => {});
+
+  test("what was begun for one whose request has ended is sent again for the next who waits", async () => {
+    let isAnswered = false;
+    const { dispatcher, add, log } = setUp(() => (isAnswered ? delivered : never));
+    add("a");
+    void dispatcher.drive(never);
+    isAnswered = true;
+    await vi.advanceTimersByTimeAsync(5_000);
+    add("b");
+    void dispatcher.drive(never);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(log).toEqual(["0 send a", "5000 send b", "5000 delivered b", "10000 send a", "10000 delivered a"]);
+  });
+
+  test("ends when what it has begun has come back, which may be another's trace", async () => {
+    const answers: (() => void)[] = [];
+    const { dispatcher, add, log } = setUp(() => new Promise((resolve) => answers.push(() => resolve(delivered))));
+    add("a");
+    const driven = dispatcher.drive(Promise.resolve()).then(() => log.push("ended"));
+    await vi.advanceTimersByTimeAsync(1);
+    expect(log).toEqual(["0 send a"]);
+    answers[0]?.();
+    await driven;
+    expect(log).toEqual(["0 send a", "1 delivered a", "ended"]);
+  });
+});

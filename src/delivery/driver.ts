@@ -1,0 +1,48 @@
+/**
+ * Where a request takes along what it has begun, fetches and timers, when it ends (Cloudflare's Workers, Vercel's edge
+ * runtime), nothing may be sent in the name of nobody: whoever waits, in `flush` or `close`, sends in its own request.
+ */
+import { monotonicMs } from "./alarm.ts";
+import { timerMs } from "./deadline.ts";
+
+export function isRequestBound(): boolean {
+  return "EdgeRuntime" in globalThis || globalThis.navigator?.userAgent === "Cloudflare-Workers";
+}
+
+/** One who waits, and sends meanwhile. */
+export class Driver {
+  isOver = false;
+  #landed: Promise<unknown> = Promise.resolve();
+  #wake = (): void => {};
+
+  constructor(over: Promise<unknown>) {
+    void over.then(() => {
+      this.isOver = true;
+      this.#wake();
+    });
+  }
+
+  /** All that was begun has come back. */
+  get landed(): Promise<unknown> {
+    return this.#landed;
+  }
+
+  began(landing: Promise<void>): void {
+    this.#landed = Promise.all([this.#landed, landing]);
+  }
+
+  /** There may be something to do. Fit to be called in another request: what follows happens in this one's. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /** Until it is woken, or the time has come. */
+  async sleep(untilMs: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      timer = setTimeout(resolve, timerMs(untilMs - monotonicMs()));
+    });
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,57 @@
+/** A runtime that drops what a request has begun together with the request, as Cloudflare's Workers do. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { TraceLogger, type TraceLoggerOptions } from "../../src/index.ts";
+import { expectBalance, said, scriptedEndpoint } from "../support.ts";
+
+interface Request {
+  isOver: boolean;
+  readonly waitedFor: Promise<unknown>[];
+}
+
+const requests = new AsyncLocalStorage<Request>();
+
+/** An answer comes back as long as the request lives that asked for it; what nobody's request asked for does not. */
+const boundFetch: typeof fetch = async (...args) => {
+  const asking = requests.getStore();
+  const response = await fetch(...args);
+  return asking && !asking.isOver ? response : new Promise(() => {});
+};
+
+/** The platform's: the request that is being served lives until then. */
+function waitUntil(promise: Promise<unknown>): void {
+  requests.getStore()?.waitedFor.push(promise);
+}
+
+async function serve(work: () => unknown): Promise<void> {
+  const request: Request = { isOver: false, waitedFor: [] };
+  await requests.run(request, async () => work());
+  for (const promise of request.waitedFor) await promise;
+  request.isOver = true;
+}
+
+beforeEach(() => {
+  vi.stubGlobal("navigator", { userAgent: "Cloudflare-Workers" });
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+});
+
+test.each<[string, TraceLoggerOptions, (logger: TraceLogger) => void]>([
+  ["each flushes", {}, (logger) => waitUntil(logger.flush())],
+  ["the logger has the platform's waitUntil", { waitUntil }, () => {}],
+])("many requests at a time share a logger, and %s: everything arrives", async (_how, options, after) => {
+  await using endpoint = await scriptedEndpoint();
+  const logger = new TraceLogger({ endpoint: endpoint.url, fetch: boundFetch, batch: { maxWaitMs: 1 }, ...options });
+  const ids = Array.from({ length: 40 }, (_, i) => `request-${i}`);
+  const serveOne = (id: string) =>
+    serve(() => {
+      void logger.logTrace(said("what was said", { id }));
+      after(logger);
+    });
+  await Promise.all(ids.map(serveOne));
+  expect(endpoint.stored.map(({ id }) => id).sort()).toEqual(ids.sort());
+  expect(endpoint.requests).toHaveLength(ids.length);
+  expectBalance(logger.stats);
+  expect(logger.stats.delivered).toBe(ids.length);
+});
