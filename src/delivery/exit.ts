@@ -56,7 +56,10 @@ export function finishOnSignals(finish: () => Promise<unknown>): () => void {
     const isHosts = process.listeners(signal).some((listener) => !(mark in listener));
     void finish().then(() => {
       stop();
-      if (!isHosts && process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+      if (isHosts || process.listenerCount(signal) > 0) return;
+      process.kill(process.pid, signal);
+      // Only process 1 gets here, a container's: the system spares it, and it would go on with a closed logger.
+      if (process.pid === 1) process.exit(128 + (signal === "SIGTERM" ? 15 : 2));
     });
   };
   onSignal[mark] = 1;

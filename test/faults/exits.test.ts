@@ -1,5 +1,5 @@
 /** However a process ends: it ends as it would without us, and with a spool nothing that was logged is lost. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -20,10 +20,11 @@ interface Ended {
   readonly stderr: string;
 }
 
-/** Runs the program to its end; sends it the signals, one after the other, once it is ready. */
-async function run(plan: EndsPlan, signals: readonly Signal[] = []): Promise<Ended> {
+/** Runs the program to its end, in a container of this command or in none; sends it the signals once it is ready. */
+async function run(plan: EndsPlan, signals: readonly Signal[] = [], container: readonly string[] = []): Promise<Ended> {
   const { NODE_OPTIONS: _, ...env } = process.env;
-  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(plan)], { stdio: ["ignore", "pipe", "pipe"], env });
+  const [command = "", ...args] = [...container, process.execPath, PROGRAM, JSON.stringify(plan)];
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env });
   onTestFinished(() => void child.kill("SIGKILL"));
   const printed = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
@@ -53,6 +54,10 @@ async function runAll(
   if (!bare || !memory || !spool) throw new Error("Three runs have three ends.");
   return { bare, memory, spool, dir };
 }
+
+/** Makes its program process 1 of a PID namespace, as a container does; not every user may. */
+const UNSHARE = ["unshare", "--pid", "--fork", "--kill-child"];
+const canUnshare = spawnSync("unshare", [...UNSHARE.slice(1), "true"]).status === 0;
 
 const idsIn = ({ stdout }: Ended): string[] => stdout.split("\n").filter((line) => /^t-\d+$/.test(line));
 
@@ -173,6 +178,25 @@ describe("with handleSignals", () => {
     expect(new Set(storedBy("memory"))).toEqual(new Set(idsIn(bare)));
     expect(new Set(storedBy("spool"))).toEqual(new Set(idsIn(bare)));
   });
+
+  test.runIf(canUnshare)(
+    "process 1 of a container, which signals of its own do not end, ends all the same",
+    async () => {
+      const { endpoint } = await observedEndpoint(() => undefined);
+      const options = { handleSignals: true, batch: { maxWaitMs: 3_600_000 } };
+      const plan: EndsPlan = {
+        way: "a signal of its own",
+        name: "t",
+        endpoint: endpoint.url,
+        logger: "memory",
+        dir: "",
+        options,
+      };
+      const ended = await run(plan, [], UNSHARE);
+      expect(ended).toMatchObject({ code: 143, signal: null, stderr: "" });
+      expect(storedIn(endpoint)).toEqual(idsIn(ended));
+    },
+  );
 
   test("an endpoint that never answers holds up the end for no longer than close may take", async () => {
     const { endpoint } = await observedEndpoint(() => "hang");
