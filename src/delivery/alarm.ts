@@ -61,7 +61,11 @@ export class Alarm {
 
 /** Runs work in the async context of now, whoever calls later. */
 export function contextSnapshot(): <T>(work: () => T) => T {
-  // Not an import: the core runs where there is no node:async_hooks.
-  const hooks = globalThis.process?.getBuiltinModule?.("node:async_hooks");
-  return hooks?.AsyncLocalStorage.snapshot() ?? ((work) => work());
+  const inside = <T>(work: () => T): T => work();
+  try {
+    // Not an import: the core runs where there is no node:async_hooks.
+    return globalThis.process?.getBuiltinModule?.("node:async_hooks").AsyncLocalStorage.snapshot() ?? inside;
+  } catch {
+    return inside; // the process of Next's edge runtime has all of Node's functions, and each of them throws
+  }
 }

@@ -1,6 +1,6 @@
 /** A runtime that drops what a request has begun together with the request, as Cloudflare's Workers do. */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { TraceLogger, type TraceLoggerOptions } from "../../src/index.ts";
 import { expectBalance, said, scriptedEndpoint } from "../support.ts";
 
@@ -54,4 +54,14 @@ test.each<[string, TraceLoggerOptions, (logger: TraceLogger) => void]>([
   expect(endpoint.requests).toHaveLength(ids.length);
   expectBalance(logger.stats);
   expect(logger.stats.delivered).toBe(ids.length);
+});
+
+test("where the functions of `process` are there and throw, as in Next's edge runtime, a logger works", async () => {
+  await using endpoint = await scriptedEndpoint();
+  vi.spyOn(process, "getBuiltinModule").mockImplementation(() => {
+    throw new Error("not supported in the Edge Runtime");
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
+  const logger = new TraceLogger({ endpoint: endpoint.url });
+  expect(await logger.logTrace(said("what was said"))).toMatchObject({ status: "delivered" });
 });
