@@ -61,6 +61,9 @@ export function defer(sink: TraceSink, work: () => void | Promise<void>): void {
 
 /** In a task of its own: the next one where the runtime has such, which spares its event loop a timer to wake up for. */
 export function inTask(work: () => unknown): void {
-  if (typeof setImmediate === "function") setImmediate(work);
-  else setTimeout(work, 0);
+  try {
+    setImmediate(work);
+  } catch {
+    setTimeout(work, 0); // there is none; or one that throws, in Next's edge runtime
+  }
 }

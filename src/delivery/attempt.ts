@@ -75,7 +75,9 @@ function compressed(post: Post, plain: Attempt): Attempt {
   let takesGzip: boolean | undefined;
   return async (json, signal, judge = verdictOf) => {
     if (takesGzip === false || json.length < MIN_BYTES_TO_COMPRESS) return plain(json, signal, judge);
-    const verdict = await post(await gzip(json), { "content-encoding": "gzip" }, { signal, judge });
+    const zipped = await gzip(json).catch(() => undefined); // not every runtime can
+    if (!zipped) return plain(json, signal, judge);
+    const verdict = await post(zipped, { "content-encoding": "gzip" }, { signal, judge });
     if (verdict.kind === "delivered") takesGzip = true;
     const is415 = verdict.kind === "held" && verdict.error.status === 415;
     const isRefused = verdict.kind === "rejected" && !verdict.tooLarge && !takesGzip;
@@ -86,7 +88,7 @@ function compressed(post: Post, plain: Attempt): Attempt {
   };
 }
 
-function gzip(json: string): Promise<ArrayBuffer> {
+async function gzip(json: string): Promise<ArrayBuffer> {
   return new Response(new Blob([json]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
 }
 

@@ -1,7 +1,7 @@
 /** A runtime that drops what a request has begun together with the request, as Cloudflare's Workers do. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
-import { TraceLogger, type TraceLoggerOptions } from "../../src/index.ts";
+import { TraceLogger, type TraceLoggerOptions, tracingFetch } from "../../src/index.ts";
 import { expectBalance, said, scriptedEndpoint } from "../support.ts";
 
 interface Request {
@@ -56,12 +56,22 @@ test.each<[string, TraceLoggerOptions, (logger: TraceLogger) => void]>([
   expect(logger.stats.delivered).toBe(ids.length);
 });
 
-test("where the functions of `process` are there and throw, as in Next's edge runtime, a logger works", async () => {
+test("functions of Node that are there and throw, as in Next's edge runtime, are done without", async () => {
   await using endpoint = await scriptedEndpoint();
-  vi.spyOn(process, "getBuiltinModule").mockImplementation(() => {
+  const refuse = () => {
     throw new Error("not supported in the Edge Runtime");
-  });
+  };
+  vi.spyOn(process, "getBuiltinModule").mockImplementation(refuse);
+  for (const name of ["setImmediate", "CompressionStream"]) vi.stubGlobal(name, refuse);
   onTestFinished(() => void vi.restoreAllMocks());
-  const logger = new TraceLogger({ endpoint: endpoint.url });
-  expect(await logger.logTrace(said("what was said"))).toMatchObject({ status: "delivered" });
+  const logger = new TraceLogger({ endpoint: endpoint.url, compress: "gzip" });
+  const traced = tracingFetch(logger, { fetch: async () => new Response('data: {"choices":[]}\n\n') });
+  for (let i = 0; i < 2; i++) {
+    const body = JSON.stringify(said("x".repeat(2_000)));
+    await (await traced("https://provider.test/chat/completions", { method: "POST", body })).body?.pipeTo(
+      new WritableStream(),
+    );
+  }
+  expect(await logger.flush()).toMatchObject({ delivered: 2, pending: 0 });
+  expect(endpoint.stored).toHaveLength(2);
 });
