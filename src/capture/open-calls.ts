@@ -4,6 +4,7 @@
  * a call must not be lost with it. It ends as aborted when its stream is garbage, when its sink closes, or when the
  * process ends or has nothing else left to do.
  */
+import { listenToEnd } from "../process-end.ts";
 import { type OpenCall, openCallsOf, type TraceSink } from "../sink.ts";
 
 /** Those whose carrier will be garbage once nobody can tell anything of them any more. */
@@ -32,8 +33,8 @@ function abandonIdle(now: number): void {
 /** One listener each for all calls: on before the first has begun, off after the last has ended. */
 function listenUnlessOpen(how: "on" | "off"): void {
   if (carried.size + open.size > 0) return;
-  globalThis.process?.[how]?.("beforeExit", abandonAll);
-  globalThis.process?.[how]?.("exit", abandonAll);
+  listenToEnd(how, "beforeExit", abandonAll);
+  listenToEnd(how, "exit", abandonAll);
 }
 
 /**

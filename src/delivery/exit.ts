@@ -1,3 +1,5 @@
+import { listenToEnd } from "../process-end.ts";
+
 /**
  * What happens to pending traces when the process ends. One set of listeners serves all loggers, and stands only while
  * one of them has something pending; none of them changes how the process ends.
@@ -21,8 +23,8 @@ function onExit(): void {
 }
 
 function listen(how: "on" | "off"): void {
-  globalThis.process?.[how]?.("beforeExit", onBeforeExit);
-  globalThis.process?.[how]?.("exit", onExit);
+  listenToEnd(how, "beforeExit", onBeforeExit);
+  listenToEnd(how, "exit", onExit);
 }
 
 export function remindAtEnd(logger: EndsWithProcess): void {

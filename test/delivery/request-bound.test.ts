@@ -61,10 +61,11 @@ test("functions of Node that are there and throw, as in Next's edge runtime, are
   const refuse = () => {
     throw new Error("not supported in the Edge Runtime");
   };
-  vi.spyOn(process, "getBuiltinModule").mockImplementation(refuse);
+  for (const name of ["getBuiltinModule", "on", "off"] as const) vi.spyOn(process, name).mockImplementation(refuse);
   for (const name of ["setImmediate", "CompressionStream"]) vi.stubGlobal(name, refuse);
   onTestFinished(() => void vi.restoreAllMocks());
   const logger = new TraceLogger({ endpoint: endpoint.url, compress: "gzip" });
+  expect(await logger.logTrace(said("by hand"))).toMatchObject({ status: "delivered" });
   const traced = tracingFetch(logger, { fetch: async () => new Response('data: {"choices":[]}\n\n') });
   for (let i = 0; i < 2; i++) {
     const body = JSON.stringify(said("x".repeat(2_000)));
@@ -73,5 +74,5 @@ test("functions of Node that are there and throw, as in Next's edge runtime, are
     );
   }
   expect(await logger.flush()).toMatchObject({ delivered: 2, pending: 0 });
-  expect(endpoint.stored).toHaveLength(2);
+  expect(endpoint.stored).toHaveLength(3);
 });
