@@ -142,7 +142,10 @@ export class Dispatcher {
     const flying = [...this.#inFlight];
     this.#inFlight.clear();
     this.#inFlightBytes = 0;
-    for (const [controller] of flying) controller.abort(new DOMException("The logger was closed", "AbortError"));
+    for (const [controller] of flying) {
+      controller.abort(new DOMException("The logger was closed", "AbortError"));
+      this.#gate = abandoned(this.#gate);
+    }
     return [...flying.flatMap(([, { parcel }]) => parcel), ...this.#queue.remove(() => true)];
   }
 
