@@ -3,7 +3,6 @@ import { withDeadline } from "./delivery/deadline.ts";
 import { Deferred, type DeferredWork } from "./delivery/deferred.ts";
 import { lazyAttempt } from "./delivery/deliver.ts";
 import { Delivery } from "./delivery/delivery.ts";
-import { isRequestBound } from "./delivery/driver.ts";
 import { type EndsWithProcess, finishOnSignals, forgetAtEnd, isLeaving, remindAtEnd } from "./delivery/exit.ts";
 import { spoolOpener } from "./delivery/open-spool.ts";
 import { type ResolvedOptions, resolveOptions, type TraceLoggerOptions } from "./options.ts";
@@ -15,6 +14,7 @@ import type {
   TraceLoss,
   TraceReceipt,
 } from "./receipts.ts";
+import { isRequestBound } from "./runtime.ts";
 import {
   type ClosingTraceSink,
   type DeferringTraceSink,

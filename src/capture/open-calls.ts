@@ -4,7 +4,7 @@
  * a call must not be lost with it. It ends as aborted when its stream is garbage, when its sink closes, or when the
  * process ends or has nothing else left to do.
  */
-import { listenToEnd } from "../process-end.ts";
+import { listenToEnd } from "../runtime.ts";
 import { type OpenCall, openCallsOf, type TraceSink } from "../sink.ts";
 
 /** Those whose carrier will be garbage once nobody can tell anything of them any more. */

@@ -52,11 +52,12 @@ type Fields = { readonly [name: string]: unknown };
  * object with the same APIs.
  */
 function callerBehind(client: Client): Client {
-  const { chat, responses } = client;
-  const callers = [isObject(chat) ? chat["completions"] : undefined, responses].map((api) =>
-    isApi(api) ? api._client : undefined,
-  );
+  const callers = apisOf(client).map(({ _client }) => _client);
   return callers.find((one): one is Client => isObject(one) && typeof one["fetch"] === "function") ?? client;
+}
+
+function apisOf({ chat, responses }: Fields): Fields[] {
+  return [isObject(chat) && chat["completions"], responses].filter(isObject);
 }
 
 /** As it is: a proxy may show it wrapped, and then it would not be known again. */
@@ -65,7 +66,7 @@ function fetchOf(caller: Client): Fetch {
   return typeof own === "function" ? (own as Fetch) : caller.fetch; // what a client holds by that name
 }
 
-function isApi(value: unknown): value is Fields & { readonly _client: unknown } {
+function isApi(value: unknown): value is Fields {
   return isObject(value) && "_client" in value;
 }
 
@@ -107,11 +108,8 @@ function isSame(one: unknown, other: unknown): boolean {
 
 function isClient(client: object): client is Client {
   if (!isObject(client) || typeof client["fetch"] !== "function") return false;
-  const { chat, responses } = client;
   // Others are built like it, too, and call something that is not captured (`messages`): better an error than no traces.
-  return [isObject(chat) ? chat["completions"] : undefined, responses].some(
-    (api) => isObject(api) && typeof api["create"] === "function",
-  );
+  return apisOf(client).some(({ create }) => typeof create === "function");
 }
 
 function unsupported(client: unknown, cause?: unknown): TraceLoggerError {

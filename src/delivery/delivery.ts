@@ -3,12 +3,12 @@
  * an `Attempt`, not HTTP; what concerns the disk is in on-disk.ts.
  */
 import type { FlushReport, TraceLoggerEvent, TraceLoss, TraceReceipt } from "../receipts.ts";
+import { isRequestBound } from "../runtime.ts";
 import { isPromise } from "../thenable.ts";
 import type { Attempt } from "./attempt.ts";
 import { ChoicesNegotiation } from "./choices-form.ts";
 import { type DeliverParts, lazyBatchPosts, type Parcel, singlePosts } from "./deliver.ts";
 import { Dispatcher, type DispatcherOptions } from "./dispatcher.ts";
-import { isRequestBound } from "./driver.ts";
 import { Ledger, type Ticket } from "./ledger.ts";
 import { OnDisk, type OpenDisk } from "./on-disk.ts";
 import { encodeChecked, type Prepared, type PrepareOptions, prepare } from "./prepare.ts";

@@ -139,14 +139,20 @@ export class Dispatcher {
   /** Ends the work, in flight and waiting, and hands over every trace that has not been settled. */
   stop(): QueuedTrace[] {
     this.#alarm.set(Number.POSITIVE_INFINITY);
-    const flying = [...this.#inFlight];
-    this.#inFlight.clear();
-    this.#inFlightBytes = 0;
-    for (const [controller] of flying) {
+    const left = [...this.#inFlight.keys()].flatMap((controller) => {
       controller.abort(new DOMException("The logger was closed", "AbortError"));
-      this.#gate = abandoned(this.#gate);
-    }
-    return [...flying.flatMap(([, { parcel }]) => parcel), ...this.#queue.remove(() => true)];
+      return this.#abandon(controller);
+    });
+    return [...left, ...this.#queue.remove(() => true)];
+  }
+
+  /** Nobody waits for this request any more. */
+  #abandon(controller: AbortController): readonly QueuedTrace[] {
+    const { parcel, bytes } = this.#inFlight.get(controller) ?? { parcel: [], bytes: 0 };
+    this.#inFlight.delete(controller);
+    this.#inFlightBytes -= bytes;
+    this.#gate = abandoned(this.#gate);
+    return parcel;
   }
 
   /** Those who wait send by themselves; nobody knows how long the request lives in which an alarm rings. */
@@ -181,20 +187,15 @@ export class Dispatcher {
 
   /** Puts back what others have begun and left; gives back when to look again. */
   #takeOver(driver: Driver): number {
-    const nowMs = monotonicMs();
-    let nextMs = Number.POSITIVE_INFINITY;
-    for (const [controller, { parcel, bytes, startedAtMs, driver: by }] of this.#inFlight) {
+    const strandedMs = monotonicMs() - STRANDED_MS;
+    let firstMs = Number.POSITIVE_INFINITY;
+    for (const [controller, { startedAtMs, driver: by }] of this.#inFlight) {
       if (by === driver) continue;
-      if (nowMs < startedAtMs + STRANDED_MS) {
-        nextMs = Math.min(nextMs, startedAtMs + STRANDED_MS);
-        continue;
-      }
-      this.#inFlight.delete(controller); // not aborted: it is not ours, and may have arrived
-      this.#inFlightBytes -= bytes;
-      this.#gate = abandoned(this.#gate);
-      for (const trace of parcel) this.#queue.putBack(trace);
+      if (startedAtMs > strandedMs) firstMs = Math.min(firstMs, startedAtMs);
+      // Not aborted: it is not ours, and may have arrived.
+      else for (const trace of this.#abandon(controller)) this.#queue.putBack(trace);
     }
-    return nextMs;
+    return firstMs + STRANDED_MS;
   }
 
   #start(nowMs: number, driver: Driver | undefined): void {

@@ -3,11 +3,7 @@
  * runtime), nothing may be sent in the name of nobody: whoever waits, in `flush` or `close`, sends in its own request.
  */
 import { monotonicMs } from "./alarm.ts";
-import { timerMs } from "./deadline.ts";
-
-export function isRequestBound(): boolean {
-  return "EdgeRuntime" in globalThis || globalThis.navigator?.userAgent === "Cloudflare-Workers";
-}
+import { withDeadline } from "./deadline.ts";
 
 /** One who waits, and sends meanwhile. */
 export class Driver {
@@ -37,12 +33,10 @@ export class Driver {
   }
 
   /** Until it is woken, or the time has come. */
-  async sleep(untilMs: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await new Promise<void>((resolve) => {
+  sleep(untilMs: number): Promise<void> {
+    const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
-      timer = setTimeout(resolve, timerMs(untilMs - monotonicMs()));
     });
-    clearTimeout(timer);
+    return withDeadline(untilMs - monotonicMs(), (passed) => Promise.race([passed, woken]));
   }
 }

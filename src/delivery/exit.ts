@@ -1,4 +1,4 @@
-import { listenToEnd } from "../process-end.ts";
+import { listenToEnd } from "../runtime.ts";
 
 /**
  * What happens to pending traces when the process ends. One set of listeners serves all loggers, and stands only while
