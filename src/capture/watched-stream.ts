@@ -75,7 +75,7 @@ class WatchedStream extends ReadableStream<Bytes> {
     const { watch, relay } = Known.of(this) ?? {};
     if (relay) return relay.getReader(options);
     const reader = super.getReader(options);
-    if (!options?.mode) return watch?.reader(reader as Reader) ?? reader; // of the default mode
+    if (!options?.mode) return watch ? showReads(watch.reader(reader as Reader)) : reader; // of the default mode
     reader.releaseLock();
     return (takePlace(this) ?? this).getReader(options);
   }
@@ -121,8 +121,23 @@ function takePlace(stream: ByteStream): ByteStream | undefined {
   const known = Known.of(stream);
   if (!known || known.relay || stream.locked) return known?.relay;
   const isByteStream = canTakeBuffers(stream);
-  known.relay = relayOf(stream.getReader(), isByteStream);
+  known.relay = relayOf(known.watch.reader(Reflect.apply(getReader, stream, []) as Reader), isByteStream);
   return known.relay;
+}
+
+/**
+ * A reader that does by this one what is asked of its methods. It is one of another stream, which reads this one too: so
+ * does `Readable.fromWeb` from Node 26 on, which takes a reader and calls no method of it.
+ */
+function showReads(reader: Reader): Reader {
+  // As changeable as methods are: another watch may come on top of this one.
+  const field = (value: unknown) => ({ value, configurable: true, writable: true });
+  return Object.defineProperties(relayOf(reader, false).getReader(), {
+    closed: { get: () => reader.closed, configurable: true },
+    read: field(() => reader.read()),
+    cancel: field((reason: unknown) => reader.cancel(reason)),
+    releaseLock: field(() => reader.releaseLock()),
+  });
 }
 
 /** The same once more, reading when it is read itself, and not before. */

@@ -54,6 +54,13 @@ function watch({ type, isRelayed = false, isWatched = true, maxBytes = 1000 }: H
   return { asked, cancelled, ends, said, say, controller, stream, abort };
 }
 
+/** As Node's adapters do from version 26 on. */
+async function readUnseen(stream: ReadableStream<Bytes>): Promise<void> {
+  const reader = stream.getReader();
+  const read = ReadableStreamDefaultReader.prototype.read;
+  while (!(await Reflect.apply(read, reader, [])).done);
+}
+
 const types = [undefined, "bytes"] as const;
 const ways = ["its own methods", "a relay"] as const;
 const cases = types.flatMap((type) => ways.map((way) => [type ?? "plain", way, type] as const));
@@ -211,6 +218,7 @@ describe.each(cases)("a %s stream, watched through %s", (_, way, type) => {
     ["a pipe to", (stream) => stream.pipeTo(new WritableStream())],
     ["a pipe through", (stream) => new Response(stream.pipeThrough(new TransformStream())).text()],
     ["a Node stream", (stream) => Readable.fromWeb(stream as NodeReadableStream).toArray()],
+    ["a reader of which no method is called", readUnseen],
   ])("sees what goes through %s", async (_, read) => {
     const { stream, controller, say, said } = make();
     say("one", "two");
