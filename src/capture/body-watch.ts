@@ -4,6 +4,7 @@ import { type Bytes, decode, isBytes } from "./bytes.ts";
 import { closeCall, openCall } from "./open-calls.ts";
 import {
   type BodyEnding,
+  type ObservedBody,
   type ObserveOptions,
   type ReadBody,
   type Recording,
@@ -20,6 +21,8 @@ export type WatchOptions = ObserveOptions & {
   readonly signal?: AbortSignal | undefined;
   /** Who is told in the end: its `close()`, and the end of the process, end the call as well. */
   readonly sink: TraceSink;
+  /** Where a watch puts itself, that is one of several of the same body. */
+  readonly branches?: BodyWatch[];
 };
 
 export class BodyWatch implements OpenCall {
@@ -30,9 +33,11 @@ export class BodyWatch implements OpenCall {
   #stopListening: (() => void) | undefined;
   #readsUnderWay = 0;
   #endingSoon: BodyEnding | undefined;
+  #branches: BodyWatch[] | undefined;
 
   constructor(options: WatchOptions) {
     this.#options = options;
+    options.branches?.push(this);
     openCallsOf(options.sink)?.add(this); // and not only when it is opened: its sink may close in this very turn
   }
 
@@ -78,8 +83,26 @@ export class BodyWatch implements OpenCall {
     return options;
   }
 
+  /**
+   * The options of two that watch in its stead, streams that give the same. The first that knows the end tells it to the
+   * other, and of both the one that saw more is told.
+   */
+  split(): WatchOptions | undefined {
+    const options = this.#stop();
+    if (!options) return undefined;
+    let other: ObservedBody | undefined;
+    const onEnd = (body: ObservedBody) => {
+      if (other) return options.onEnd({ ...(lengthOf(other) > lengthOf(body) ? other : body), ending: body.ending });
+      other = body;
+      if (body.ending.how !== "cancelled") this.endSoon(body.ending);
+    };
+    this.#branches = [];
+    return { ...options, onEnd, branches: this.#branches };
+  }
+
   /** As soon as what is being read has come. */
   endSoon(ending: BodyEnding): void {
+    for (const branch of this.#branches ?? []) branch.endSoon(ending);
     if (this.#readsUnderWay === 0) this.end(ending);
     else this.#endingSoon ??= ending;
   }
@@ -189,6 +212,8 @@ export class BodyWatch implements OpenCall {
     if (this.#endingSoon) this.endSoon(this.#endingSoon);
   }
 }
+
+const lengthOf = ({ text, droppedBytes }: ObservedBody) => text.length + droppedBytes;
 
 /** Apart from the watch, and weakly: a signal that outlives many calls must not hold what was read in them. */
 function onAbort(signal: AbortSignal, watch: BodyWatch): () => void {

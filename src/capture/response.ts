@@ -1,9 +1,10 @@
 /** A response whose body is watched, and that shows its user no difference. */
 import type { WatchOptions } from "./body-watch.ts";
+import { inTheOpen } from "./in-the-open.ts";
 import { isNodeStream, watchNodeStream } from "./node-stream.ts";
 import { unseen } from "./recording.ts";
 import { passForParent, turnInto } from "./turn-into.ts";
-import { readWhole, relayWatched, watchStream } from "./watched-stream.ts";
+import { readWhole, relayWatched, watchBranches, watchStream } from "./watched-stream.ts";
 
 /**
  * The same response with its body watched. A body that cannot be watched (none, or not a stream we know) ends at once,
@@ -13,10 +14,9 @@ export function watchResponse(response: Response, options: WatchOptions): Respon
   const { body } = response;
   try {
     if (body instanceof ReadableStream) {
-      const isWatched = readsInTheOpen(response) && watchStream(body, options);
-      if (!isWatched) return withBody(response, relayWatched(body, options));
-      turnInto(response, WatchedResponse);
-      return response;
+      const { reads, clones } = inTheOpen(response);
+      const isSeen = reads && (turnInto(response, WatchedResponse) || clones) && watchStream(body, options);
+      return isSeen ? response : withBody(response, relayWatched(body, options));
     }
     // node-fetch gives a stream where there can be no body; clients do not read that one.
     if (isNodeStream(body) && ![204, 205, 304].includes(response.status)) {
@@ -30,7 +30,10 @@ export function watchResponse(response: Response, options: WatchOptions): Respon
   return response;
 }
 
-/** The ways most bodies are read: what is read by them needs no watching, which costs more than the reading does. */
+/**
+ * The ways most bodies are read: what is read by them needs no watching, which costs more than the reading does. And
+ * clones, which may be made by no method of the stream's that can be seen.
+ */
 class WatchedResponse extends Response {
   override text(): Promise<string> {
     return readWholeOf(this, (text) => text) ?? super.text();
@@ -39,6 +42,14 @@ class WatchedResponse extends Response {
   override json(): Promise<unknown> {
     return readWholeOf(this, (text): unknown => JSON.parse(text)) ?? super.json();
   }
+
+  override clone(): Response {
+    const before = this.body;
+    const copy = super.clone();
+    const { body } = this;
+    if (before && body && copy.body && watchBranches(before, [body, copy.body])) turnInto(copy, WatchedResponse);
+    return copy;
+  }
 }
 
 passForParent(WatchedResponse);
@@ -46,40 +57,6 @@ passForParent(WatchedResponse);
 /** Undefined where the class itself knows what to say, of a body that is read already. */
 function readWholeOf<Value>({ body, bodyUsed }: Response, make: (text: string) => Value): Promise<Value> | undefined {
   return body && !bodyUsed && !body.locked ? readWhole(body, make) : undefined;
-}
-
-const inTheOpen = new WeakMap<typeof Response, boolean>();
-
-/**
- * Whether the methods of this class of response read their body by the public methods of its stream, as Node's do:
- * elsewhere nobody would see what they read.
- *
- * @throws when there can be no response of this class with a body of ours.
- */
-function readsInTheOpen(response: Response): boolean {
-  const Class = response.constructor as typeof Response; // what `instanceof` tells its user
-  const known = inTheOpen.get(Class);
-  if (known !== undefined) return known;
-  const isOpen =
-    calls("getReader", (probe) => void new Class(probe).text().catch(() => {})) &&
-    calls("tee", (probe) => void new Class(probe).clone()); // undici's from version 8 on does not
-  inTheOpen.set(Class, isOpen);
-  return isOpen;
-}
-
-/** Is this method of a stream called by what is done with the stream? */
-function calls(method: "getReader" | "tee", use: (probe: ReadableStream) => void): boolean {
-  let isCalled = false;
-  const value = () => {
-    isCalled = true;
-    throw new Error("only a probe");
-  };
-  try {
-    use(Object.defineProperty(new ReadableStream(), method, { value }));
-  } catch (error) {
-    if (!isCalled) throw error;
-  }
-  return isCalled;
 }
 
 /** The same response with another body. @throws {TypeError} when it cannot be made anew. */

@@ -44,6 +44,17 @@ export function watchStream(stream: ByteStream, options: WatchOptions): boolean 
   return true;
 }
 
+/**
+ * Watch the two streams that one was made into by no method of it.
+ *
+ * @returns false when there is nothing to do: the one has ended, or a relay in its place is read by both.
+ */
+export function watchBranches(stream: ByteStream, branches: readonly ByteStream[]): boolean {
+  const known = Known.of(stream);
+  const options = known?.relay ? undefined : known?.watch.split();
+  return options !== undefined && branches.every((branch) => watchStream(branch, options));
+}
+
 /** What is made of all the text of a watched stream that nobody has begun to read. Undefined for any other. */
 export function readWhole<Value>(stream: ByteStream, make: (text: string) => Value): Promise<Value> | undefined {
   const known = Known.of(stream);

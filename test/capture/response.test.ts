@@ -38,6 +38,12 @@ const outcome = (promise: Promise<unknown>) =>
     (error: Error) => ({ name: error.name, message: error.message }),
   );
 
+/** As Node does from version 26 on: by no method of the stream's own. */
+function cloneUnseen(response: Response): Response {
+  if (response.body) Object.defineProperty(response.body, "tee", { value: ReadableStream.prototype.tee });
+  return response.clone();
+}
+
 const ways = {
   text: (response) => response.text(),
   json: (response) => response.json(),
@@ -45,6 +51,10 @@ const ways = {
   blob: async (response) => (await response.blob()).text(),
   "the method of its class": (response) => Reflect.apply(Response.prototype.text, response, []),
   "a clone": (response) => response.clone().text(),
+  "a clone that nobody saw made": (response) => cloneUnseen(response).json(),
+  "both itself and such a clone": async (response) =>
+    Promise.all([response, cloneUnseen(response)].map((one) => one.text())),
+  "a clone of such a clone": (response) => cloneUnseen(cloneUnseen(response)).text(),
   "a reader": async ({ body }) => {
     const reader = body?.getReader();
     const read: number[] = [];
@@ -116,6 +126,67 @@ test("refuses chunks that are no bytes, as a bare one does", async () => {
     expect(await outcome(watched.text())).toEqual(await outcome(respond(say(bytes("[1"), piece)).text()));
     expect(said()).toEqual([["[1", "failed"]]);
   }
+});
+
+describe("a response that was cloned unseen", () => {
+  const endless = () => {
+    let more = (_: string) => {};
+    let fail = (_: Error) => {};
+    const response = respond((controller) => {
+      more = (text) => controller.enqueue(bytes(text));
+      fail = (error) => controller.error(error);
+    }, "bytes");
+    const { watched, said } = watch(response);
+    return { watched, clone: cloneUnseen(watched), said, more, fail };
+  };
+
+  async function read(response: Response, pieces: number) {
+    const reader = response.body?.getReader();
+    let text = "";
+    for (let left = pieces; left > 0; left--) text += new TextDecoder().decode((await reader?.read())?.value);
+    reader?.releaseLock();
+    return text;
+  }
+
+  test("and is given up by one reader, is told when the other has read it", async () => {
+    const { watched, said } = watch(respond(say(bytes("Hel"), bytes("lo."))));
+    const clone = cloneUnseen(watched);
+    void watched.body?.cancel();
+    await Promise.resolve();
+    expect(said()).toEqual([]);
+    expect(await clone.text()).toBe("Hello.");
+    expect(said()).toEqual([["Hello.", "complete"]]);
+  });
+
+  test("and is given up by both readers, is told once, with what the one knew that read more", async () => {
+    const { watched, clone, said, more } = endless();
+    more("Once ");
+    more("upon ");
+    expect(await read(clone, 2)).toBe("Once upon ");
+    expect(await read(watched, 1)).toBe("Once ");
+    const cancelled = [clone, watched].map((one) => one.body?.cancel());
+    await Promise.all(cancelled);
+    expect(said()).toEqual([["Once upon ", "cancelled"]]);
+  });
+
+  test("and breaks for one reader, is told at once, with what the other has read", async () => {
+    for (const again of [false, true]) {
+      const { watched, clone, said, more, fail } = endless();
+      const other = again ? cloneUnseen(clone) : clone;
+      more("Once ");
+      expect(await read(other, 1)).toBe("Once ");
+      fail(new RangeError("broken"));
+      await expect(watched.text()).rejects.toThrow("broken");
+      expect(said()).toEqual([["Once ", "failed"]]);
+    }
+  });
+});
+
+test("is the very response that came, and so is its body", () => {
+  const response = respond(say(bytes("{}")));
+  const { body } = response;
+  const { watched } = watch(response);
+  expect(watched === response && watched.body === body).toBe(true); // as fetch made them: nothing stands in between
 });
 
 /** As the package undici has it from version 8 on: its clones are made by no method that can be seen. */
