@@ -3,19 +3,16 @@
  * newest one that is known: what is developed here runs on one in between. Needs a build (`npm run build`). Run by
  * `npm run check:nodes`.
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
+import { emptyProject, install, pack, root, run } from "./packed.ts";
 
 const NEWEST = "26.10.0";
 
-const root = resolve(import.meta.dirname, "..");
 const { engines, devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const versions = [`${engines.node.replace(">=", "")}.0`, NEWEST];
-const project = mkdtempSync(join(tmpdir(), "tracelogger-nodes-"));
-const run = (cwd: string, command: string, ...args: string[]): string =>
-  execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], timeout: 120_000 });
+const folder = mkdtempSync(join(tmpdir(), "tracelogger-nodes-"));
 
 /** In both module systems: a provider and `tracelogger dev` on loopback, and every way to read what the provider says. */
 const program = `
@@ -106,8 +103,7 @@ const platform = `node-${process.platform === "win32" ? "win" : process.platform
 const alias = (version: string) => `node-${version}`;
 
 try {
-  const tarball = run(root, "npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", project).trim();
-  writeFileSync(join(project, "package.json"), '{ "name": "nodes", "private": true }\n');
+  const project = emptyProject(folder);
   writeFileSync(
     join(project, "esm.mjs"),
     `${program}\nawait main(...(await Promise.all(${JSON.stringify(modules)}.map((name) => import(name)))));\n`,
@@ -116,11 +112,10 @@ try {
     join(project, "cjs.cjs"),
     `${program}\nmain(...${JSON.stringify(modules)}.map((name) => require(name)));\n`,
   );
-  const install = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
-  run(project, "npm", ...install, `./${tarball}`, `openai@${devDependencies.openai}`);
+  install(project, "--ignore-scripts", pack(folder), `openai@${devDependencies.openai}`);
   for (const version of versions) {
     try {
-      run(project, "npm", ...install, `${alias(version)}@npm:${platform}@${version}`);
+      install(project, "--ignore-scripts", `${alias(version)}@npm:${platform}@${version}`);
     } catch {
       console.log(`SKIPPED: Node ${version} could not be installed as ${platform}; the package is not tried under it`);
       continue;
@@ -131,5 +126,5 @@ try {
     }
   }
 } finally {
-  rmSync(project, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
 }

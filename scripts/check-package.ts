@@ -2,17 +2,12 @@
  * Checks the tarball, not the tree: packs it, lints it (publint, attw), installs it into an empty project, and uses it
  * there from ESM and from CommonJS. Needs a build (`npm run build`). Run by `npm run check:package`.
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
+import { emptyProject, install, pack, root, run } from "./packed.ts";
 
-const root = resolve(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "tracelogger-package-"));
-const run = (cwd: string, command: string, ...args: string[]): string => {
-  console.log(`$ ${command} ${args.join(" ")}`);
-  return execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], timeout: 240_000 });
-};
 
 /**
  * One program, in both module systems: it logs into a server of its own, puts our schema, made by the zod that is bundled,
@@ -101,7 +96,7 @@ function checkSubpaths(project: string): void {
   const unknown = subpaths.filter((path) => NAMES[path] === undefined);
   if (unknown.length > 0) throw new Error(`scripts/check-package.ts does not know what ${unknown} must export`);
   const peers = Object.keys(peerDependencies).map((name) => `${name}@${devDependencies[name]}`);
-  run(project, "npm", "install", "--silent", "--no-audit", "--no-fund", ...peers);
+  install(project, ...peers);
   const wanted = subpaths.map((path) => [path.replace(/^\./, "tracelogger"), NAMES[path]]);
   const check = `
 const has = (how, path, module, name) => {
@@ -124,15 +119,11 @@ const all = ${JSON.stringify(wanted)};`;
 }
 
 try {
-  const tarball = join(
-    folder,
-    run(root, "npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", folder).trim(),
-  );
+  const tarball = pack(folder);
   console.log(run(root, "npx", "publint", "run", tarball, "--strict"));
   console.log(run(root, "npx", "attw", tarball, "--profile", "node16"));
-  const project = mkdtempSync(join(folder, "project-"));
-  writeFileSync(join(project, "package.json"), '{ "name": "empty", "private": true }\n');
-  run(project, "npm", "install", "--silent", "--no-audit", "--no-fund", tarball);
+  const project = emptyProject(folder);
+  install(project, tarball);
   writeFileSync(
     join(project, "esm.mjs"),
     `import * as main_ from "tracelogger"; import * as endpoint from "tracelogger/endpoint"; import * as node from "tracelogger/endpoint/node"; import http from "node:http"; import * as zod from "zod"; import * as mini from "zod/mini";\n${program}\nawait main(main_, endpoint, node, http, [zod, mini]);\n`,
