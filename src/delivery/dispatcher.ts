@@ -139,16 +139,15 @@ export class Dispatcher {
   /** Ends the work, in flight and waiting, and hands over every trace that has not been settled. */
   stop(): QueuedTrace[] {
     this.#alarm.set(Number.POSITIVE_INFINITY);
-    const left = [...this.#inFlight.keys()].flatMap((controller) => {
+    const left = [...this.#inFlight].flatMap(([controller, flight]) => {
       controller.abort(new DOMException("The logger was closed", "AbortError"));
-      return this.#abandon(controller);
+      return this.#abandon(controller, flight);
     });
     return [...left, ...this.#queue.remove(() => true)];
   }
 
   /** Nobody waits for this request any more. */
-  #abandon(controller: AbortController): readonly QueuedTrace[] {
-    const { parcel, bytes } = this.#inFlight.get(controller) ?? { parcel: [], bytes: 0 };
+  #abandon(controller: AbortController, { parcel, bytes }: InFlight): readonly QueuedTrace[] {
     this.#inFlight.delete(controller);
     this.#inFlightBytes -= bytes;
     this.#gate = abandoned(this.#gate);
@@ -157,13 +156,8 @@ export class Dispatcher {
 
   /** Those who wait send by themselves; nobody knows how long the request lives in which an alarm rings. */
   #ring(): void {
-    if (this.#drivers.size === 0) this.#pump();
+    if (this.#drivers.size === 0) this.#alarm.set(this.#send(undefined));
     else for (const driver of this.#drivers) driver.wake();
-  }
-
-  #pump(): void {
-    this.#send(undefined);
-    this.#arm();
   }
 
   #arm(): void {
@@ -189,11 +183,11 @@ export class Dispatcher {
   #takeOver(driver: Driver): number {
     const strandedMs = monotonicMs() - STRANDED_MS;
     let firstMs = Number.POSITIVE_INFINITY;
-    for (const [controller, { startedAtMs, driver: by }] of this.#inFlight) {
-      if (by === driver) continue;
-      if (startedAtMs > strandedMs) firstMs = Math.min(firstMs, startedAtMs);
+    for (const [controller, flight] of this.#inFlight) {
+      if (flight.driver === driver) continue;
+      if (flight.startedAtMs > strandedMs) firstMs = Math.min(firstMs, flight.startedAtMs);
       // Not aborted: it is not ours, and may have arrived.
-      else for (const trace of this.#abandon(controller)) this.#queue.putBack(trace);
+      else for (const trace of this.#abandon(controller, flight)) this.#queue.putBack(trace);
     }
     return firstMs + STRANDED_MS;
   }
