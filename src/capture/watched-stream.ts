@@ -27,8 +27,12 @@ class Known extends ReadyMade {
   }
 }
 
-/** The class's own: it does not look whether a stream is watched. */
 const { getReader } = ReadableStream.prototype;
+
+/** By the class's own method, which does not look whether a stream is watched. */
+function readerOf(stream: ByteStream): Reader {
+  return Reflect.apply(getReader, stream, []) as Reader; // of the default mode
+}
 
 /**
  * Watch what is read of this stream. Its own methods do all the work, so that back-pressure, cancellation and errors
@@ -58,7 +62,7 @@ export function watchBranches(stream: ByteStream, branches: readonly ByteStream[
 /** What is made of all the text of a watched stream that nobody has begun to read. Undefined for any other. */
 export function readWhole<Value>(stream: ByteStream, make: (text: string) => Value): Promise<Value> | undefined {
   const known = Known.of(stream);
-  return known && !known.relay ? known.watch.whole(Reflect.apply(getReader, stream, []) as Reader, make) : undefined;
+  return known && !known.relay ? known.watch.whole(readerOf(stream), make) : undefined;
 }
 
 /** Another stream that reads this one and is watched: for what would read this one by no method that can be seen. */
@@ -132,7 +136,7 @@ function takePlace(stream: ByteStream): ByteStream | undefined {
   const known = Known.of(stream);
   if (!known || known.relay || stream.locked) return known?.relay;
   const isByteStream = canTakeBuffers(stream);
-  known.relay = relayOf(known.watch.reader(Reflect.apply(getReader, stream, []) as Reader), isByteStream);
+  known.relay = relayOf(known.watch.reader(readerOf(stream)), isByteStream);
   return known.relay;
 }
 
