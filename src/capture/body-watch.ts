@@ -11,6 +11,7 @@ import {
   recordRead,
   startRecording,
 } from "./recording.ts";
+import type { Wire } from "./wire.ts";
 
 type Reader = ReadableStreamDefaultReader<Bytes>;
 type Iterator = ReadableStreamAsyncIterator<Bytes>;
@@ -21,6 +22,8 @@ export type WatchOptions = ObserveOptions & {
   readonly signal?: AbortSignal | undefined;
   /** Who is told in the end: its `close()`, and the end of the process, end the call as well. */
   readonly sink: TraceSink;
+  /** By which all of it arrives, as it is read. */
+  readonly wire?: Wire | undefined;
   /** Where a watch puts itself, that is one of several of the same body. */
   readonly branches?: BodyWatch[];
 };
@@ -31,9 +34,16 @@ export class BodyWatch implements OpenCall {
   #record: Recording | undefined;
   #hasReader = false;
   #stopListening: (() => void) | undefined;
+  /** Is what arrives recorded, and not what is read? Decided when reading begins. */
+  #isWired: boolean | undefined;
   #readsUnderWay = 0;
   #endingSoon: BodyEnding | undefined;
   #branches: BodyWatch[] | undefined;
+
+  /** Does what is read need no watching? */
+  get isWired(): boolean {
+    return this.#isWired ?? false;
+  }
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -80,6 +90,7 @@ export class BodyWatch implements OpenCall {
     this.#stopListening?.();
     this.#stopListening = undefined;
     if (options) closeCall(this, options.sink);
+    options?.wire?.cut();
     return options;
   }
 
@@ -115,12 +126,15 @@ export class BodyWatch implements OpenCall {
       // Reads under way fail when the lock is given back; the stream goes on.
       if (!isReleased) this.end({ how: "failed", error });
     };
+    const { wire } = this.#options ?? {};
+    this.#isWired ??= wire?.flowTo((chunk) => this.#add(chunk)) ?? false;
     // `closed` and not only `read()`: a stream breaks for its reader at once, also when nothing is being read.
-    reader.closed.catch(fail);
+    if (this.#isWired) reader.closed.then(() => this.end({ how: wire?.isOver ? "complete" : "cancelled" }), fail);
+    else reader.closed.catch(fail);
     this.#hasReader = true;
     const seen = this.#seen(fail);
     override(reader, {
-      read: () => seen(read.call(reader)),
+      ...(!this.#isWired && { read: () => seen(read.call(reader)) }),
       cancel: (reason) => {
         if (!isReleased) this.end({ how: "cancelled" });
         return cancel.call(reader, reason);
@@ -174,6 +188,7 @@ export class BodyWatch implements OpenCall {
   iterator(iterator: Iterator, options: ReadableStreamIteratorOptions | undefined): Iterator {
     const { next, return: leave } = iterator;
     this.listen();
+    if (!this.#isWired) this.#options?.wire?.cut(); // its end can only be seen by watching what is read
     const seen = this.#seen((error) => this.endSoon({ how: "failed", error }));
     override(iterator, {
       next: () => seen(next.call(iterator)),
@@ -192,7 +207,7 @@ export class BodyWatch implements OpenCall {
   #seen(fail: (error: unknown) => void) {
     const take = <Result extends Read>(result: Result): Result => {
       if (result.done) this.endSoon({ how: "complete" });
-      else this.#add(result.value);
+      else if (!this.#isWired) this.#add(result.value);
       this.#settle();
       return result;
     };

@@ -11,8 +11,13 @@ import type { ResolvedCaptureOptions } from "./options.ts";
 import { type BodyEnding, type ObservedBody, unseen } from "./recording.ts";
 import type { Api, MadeCall } from "./request.ts";
 import { watchResponse } from "./response.ts";
+import { tapWire, type Wire } from "./wire.ts";
+
+type FetchArguments = Parameters<typeof fetch>;
 
 export interface FollowedCall {
+  /** What this `fetch` is to be called with instead, so that what arrives can be seen. */
+  tap(fetch: unknown, args: FetchArguments): FetchArguments;
   /** The response that its caller gets, watched. */
   respond(response: Response): Response;
   /** No response came. */
@@ -45,12 +50,24 @@ export function followCall(request: MadeCall, control: CallControl, settings: Fo
       }),
     );
   };
+  let wire: Wire | undefined;
   return {
+    tap(fetch, args) {
+      const { requestText } = request;
+      try {
+        // Of any other call all that arrives is read at once.
+        if (typeof requestText === "string" && requestText.includes('"stream":true')) wire = tapWire(fetch, args);
+      } catch {
+        // Arguments that cannot be read are for the real fetch to refuse.
+      }
+      return wire?.args ?? args;
+    },
     respond(response) {
-      const { status } = response;
+      const { status, headers } = response;
       if (status >= 400 && !captureErrors) return response;
       const onEnd = (body: ObservedBody) => finish(body, status);
-      return watchResponse(response, { maxBytes: maxResponseBytes, onEnd, signal: request.signal, sink });
+      if (headers.has("content-encoding")) wire?.cut(); // what arrives is not what is read
+      return watchResponse(response, { maxBytes: maxResponseBytes, onEnd, signal: request.signal, sink, wire });
     },
     fail: (error) => finish(unseen({ how: "failed", error })),
   };

@@ -78,8 +78,11 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
         );
       throw error;
     };
-    // A mock may give the response itself: whoever awaits it does not notice.
-    if (!resolved.includeUsage) return Promise.resolve(base(...request)).then(respond, fail);
+    if (!resolved.includeUsage) {
+      const tapped = isPromise(followed) ? request : followed.tap(given ?? globalThis.fetch, request);
+      // A mock may give the response itself: whoever awaits it does not notice.
+      return Promise.resolve(base(...tapped)).then(respond, fail);
+    }
     return askForUsage({ ...call, args: request, send: base, respond, refusing }).catch(fail);
   };
   return Object.assign(traced, { [sinksOf]: [sink, ...behind] });

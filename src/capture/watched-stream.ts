@@ -90,7 +90,7 @@ class WatchedStream extends ReadableStream<Bytes> {
     const { watch, relay } = Known.of(this) ?? {};
     if (relay) return relay.getReader(options);
     const reader = super.getReader(options);
-    if (!options?.mode) return watch ? showReads(watch.reader(reader as Reader)) : reader; // of the default mode
+    if (!options?.mode) return watch ? watchReader(watch, reader as Reader) : reader; // of the default mode
     reader.releaseLock();
     return (takePlace(this) ?? this).getReader(options);
   }
@@ -138,6 +138,11 @@ function takePlace(stream: ByteStream): ByteStream | undefined {
   const isByteStream = canTakeBuffers(stream);
   known.relay = relayOf(known.watch.reader(readerOf(stream)), isByteStream);
   return known.relay;
+}
+
+function watchReader(watch: BodyWatch, reader: Reader): Reader {
+  const watched = watch.reader(reader);
+  return watch.isWired ? watched : showReads(watched);
 }
 
 /**
