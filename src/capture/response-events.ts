@@ -54,15 +54,47 @@ export function collectResponse(): ResponseCollector {
     end() {
       const streamed = items.filter(Boolean);
       const last = isOver && Array.isArray(snapshot["output"]) ? snapshot["output"] : [];
-      // In a last snapshot everything stands again, but some gateways leave it empty, or the reasoning out.
-      const kinds = new Set<unknown>([undefined, ...last.map((item) => isObject(item) && item["type"])]);
-      const left = last.length > 0 ? streamed.filter(({ type }) => !kinds.has(type)) : streamed;
-      const output = [...left, ...last];
+      const output = last.length > 0 ? wholeOutput(streamed, last) : streamed;
       const isForeign = count > 0 && error === undefined && output.length === 0 && Object.keys(snapshot).length === 0;
       return { response: { ...snapshot, output }, error, isOver, isForeign };
     },
   };
 }
+
+/**
+ * In a last snapshot everything stands again, but some gateways leave items out, or what they say. Others give an item
+ * another id in every event: then it is the next one of its kind.
+ */
+function wholeOutput(streamed: readonly Pieces[], last: readonly unknown[]): unknown[] {
+  const output = [...last];
+  const ids = new Set(streamed.map(({ id }) => id).filter(Boolean));
+  const found = new Set<unknown>();
+  let next = 0;
+  for (const item of streamed) {
+    const { id, type } = item;
+    const find = (isIt: (one: JsonObject) => boolean) =>
+      output.findIndex((one) => isObject(one) && !found.has(one) && (!type || one["type"] === type) && isIt(one));
+    let at = id ? find((one) => one["id"] === id) : -1;
+    if (at < 0 && type) at = find((one) => !ids.has(one["id"]));
+    if (at >= 0) next = at;
+    else if (type) output.splice(next, 0, item);
+    else continue; // texts of an item that was never told of
+    output[next] = filled(output[next], item);
+    found.add(output[next++]);
+  }
+  return output;
+}
+
+const SAID = ["content", "summary", "arguments", "input", "code"];
+
+/** The item, and what was said in it before where it says nothing any more. */
+function filled(item: unknown, before: Pieces | undefined): unknown {
+  if (!isObject(item) || !before) return item;
+  const left = SAID.filter((field) => isEmpty(item[field]) && !isEmpty(before[field]));
+  return { ...item, ...Object.fromEntries(left.map((field) => [field, before[field]])) };
+}
+
+const isEmpty = (value: unknown) => !value || (Array.isArray(value) && value.length === 0);
 
 interface Step {
   readonly kind: string;
@@ -72,7 +104,7 @@ interface Step {
 function addToItems(items: Pieces[], event: JsonObject, { kind, step }: Step): void {
   const at = placeOf(items, event);
   if (kind === "output_item") {
-    if (isObject(event["item"])) items[at] = structuredClone(event["item"]) as Pieces; // a copy that is ours to change
+    if (isObject(event["item"])) items[at] = structuredClone(filled(event["item"], items[at])) as Pieces; // ours to change
     return;
   }
   items[at] ??= { id: event["item_id"] };
@@ -97,14 +129,15 @@ function isIndex(value: unknown): value is number {
 }
 
 function addText(item: Pieces, event: JsonObject, { kind, step }: Step): void {
-  const [field, list, type] = FIELDS.get(kind) ?? [kind];
+  // OpenAI's name for arguments of MCP calls once had a dot.
+  const [field, list, type] = FIELDS.get(kind.replace(".", "_")) ?? [kind];
   const index = event[list === "summary" ? "summary_index" : "content_index"];
   if (list && field === "part") {
     setPart(item, { list, index }, event["part"]);
     return;
   }
   const holder = list ? partOf(item, { list, index, type }) : item;
-  const { delta } = event;
+  const delta = isObject(event["delta"]) ? event["delta"]["text"] : event["delta"];
   const whole = event[field];
   if (step === "delta" && typeof delta === "string") holder[field] = `${holder[field] ?? ""}${delta}`;
   else if (step === "done" && typeof whole === "string") holder[field] = whole;

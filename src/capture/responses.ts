@@ -14,36 +14,39 @@ import { collectResponse } from "./response-events.ts";
 
 interface Reply extends Answer {
   readonly output: unknown;
+  readonly instructions: unknown;
 }
 
 export function responseToTrace(call: CapturedCall): TraceInput | Promise<TraceInput> {
   const request = parseObject(call.requestText);
   const answer = isEventStream(call.responseText) ? readStream(call) : readJson(call);
-  const { input } = request ?? {};
-  const { output } = answer;
-  return whenThere(describeMedia({ input, output }), () => {
+  const { output, instructions } = answer;
+  return whenThere(describeMedia({ ...request, output }), () => {
     const answered = Array.isArray(output) ? output.map((item) => itemMessage(item, "assistant")) : [];
-    return toTrace(call, { request, asked: requestMessages(request), answered }, answer);
+    return toTrace(call, { request, asked: requestMessages(request, instructions), answered }, answer);
   });
 }
 
 /** What a call goes on from: said elsewhere, and only named here. */
 const CONTEXT = ["previous_response_id", "conversation", "prompt"];
 
-function requestMessages(request: JsonObject | undefined): TraceMessage[] {
-  const { instructions, input } = request ?? {};
+function requestMessages(request: JsonObject | undefined, told: unknown): TraceMessage[] {
+  const { prompt, messages, input = messages } = request ?? {};
+  // What a stored prompt says is told with the answer.
+  const instructions = request?.["instructions"] ?? (prompt && told);
   const context = Object.entries(request ?? {}).filter(([key, value]) => CONTEXT.includes(key) && value !== null);
   return [
     ...(context.length > 0 ? [toTraceMessage(Object.fromEntries(context))] : []),
-    ...(typeof instructions === "string" && instructions !== ""
-      ? [toTraceMessage({ role: "system", content: instructions })]
-      : itemMessages(instructions)),
-    ...(typeof input === "string" ? [toTraceMessage({ role: "user", content: input })] : itemMessages(input)),
+    ...itemMessages(instructions || undefined, "system"),
+    ...itemMessages(input, "user"),
   ];
 }
 
-function itemMessages(items: unknown): TraceMessage[] {
-  return Array.isArray(items) ? items.map((item) => itemMessage(item, "user")) : [];
+/** In whatever form: text, a list of items, or one of them. */
+function itemMessages(items: unknown, role: "system" | "user"): TraceMessage[] {
+  if (items === undefined || items === null) return [];
+  if (typeof items === "string") return [toTraceMessage({ role, content: items })];
+  return (Array.isArray(items) ? items : [items]).map((item) => itemMessage(item, "user"));
 }
 
 /** Items without a role are the model's (reasoning, calls), but for what is handed back to it; of no type, their side's. */
@@ -77,14 +80,14 @@ function readStream(call: CapturedCall): Reply {
 
 /** A `status` other than `completed` is told with the end of the call. */
 function readResponse(response: JsonObject): Omit<Reply, "unread"> {
-  const { model, usage, output_text, error, status, incomplete_details } = response;
+  const { model, usage, output_text, instructions, error, status, incomplete_details } = response;
   const output =
     hasItems(response["output"]) || !output_text ? response["output"] : [{ role: "assistant", content: output_text }];
   // Some gateways write "complete"; anything that is no word of an unusual end tells nothing.
   const isUnusual = typeof status === "string" && !/^complete|^failed$/.test(status);
   const remarks = isUnusual ? { status, ...(isObject(incomplete_details) ? { incomplete_details } : {}) } : undefined;
   const failure = error ?? (status === "failed" ? { status } : undefined);
-  return { model, usage, output, asides: asidesOf(response), error: failure, remarks };
+  return { model, usage, output, instructions, asides: asidesOf(response), error: failure, remarks };
 }
 
 const hasItems = (output: unknown) => Array.isArray(output) && output.length > 0;

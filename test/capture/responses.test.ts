@@ -140,6 +140,42 @@ describe("a response", () => {
     expect(said[0]).toEqual({ message: { previous_response_id: "resp_0", prompt } });
   });
 
+  test("the text behind a prompt's name, as the answer tells it, and the media in its variables", async () => {
+    const instructions = [
+      { type: "message", role: "developer", content: [{ type: "input_text", text: "Say hello." }] },
+    ];
+    server.script(json(response([message("Hello.")], { instructions })));
+    const { client, sink } = traced();
+    const file_data = `data:application/pdf;base64,${"QUJD".repeat(30)}`;
+    const prompt = { id: "pmpt_1", variables: { file: { type: "input_file", file_data } } } as const;
+    await client.responses.create({ model: "gpt-test", prompt });
+    const { said, messages } = await trace(sink);
+    expect(messages[0]?.content).toContain("[application/pdf, 90 bytes, sha256 ");
+    expect(said.slice(1).map(({ message: one }) => one)).toEqual([...instructions, message("Hello.")]);
+    expect(messages[1]?.role).toBe("system");
+  });
+
+  const odd: readonly (readonly [string, object, readonly unknown[]])[] = [
+    ["one item", { input: { role: "user", content: "Hi." } }, [{ role: "user", content: "Hi." }]],
+    ["a number", { input: 42 }, [42]],
+    ["texts", { input: ["Hi.", "And you?"] }, ["Hi.", "And you?"]],
+    ["messages in its place", { messages: [{ role: "user", content: "Hi." }] }, [{ role: "user", content: "Hi." }]],
+    ["instructions in one item", { instructions: { role: "developer", content: "Be brief." } }, []],
+  ];
+  test.each(odd)(
+    "what was asked in a form of its own is said beside what is understood: %s",
+    async (_, more, asked) => {
+      server.script(json(response([])));
+      const { client, sink } = traced();
+      const prompt = { id: "pmpt_1" };
+      await client.post("/responses", { body: { model: "gpt-test", prompt, instructions: "Be brief.", ...more } });
+      const { said } = await trace(sink);
+      const first =
+        "instructions" in more ? { role: "developer", content: "Be brief." } : { role: "system", content: "Be brief." };
+      expect(said.map(({ message: one }) => one)).toEqual([{ prompt }, first, ...asked]);
+    },
+  );
+
   test("media of both sides by type, size and hash; encrypted reasoning as it came", async () => {
     const bytes = Buffer.from("not really a picture, but some bytes that stand for one, so that there is something");
     const base64 = bytes.toString("base64");
@@ -265,6 +301,20 @@ describe("a streamed response", () => {
       },
     ],
     [
+      "a summary in objects",
+      [
+        item(0, { type: "reasoning", summary: [] }),
+        piece("reasoning_summary", "", { delta: { type: "summary_text", text: "So " } }),
+        piece("reasoning_summary", "", { delta: { type: "summary_text", text: "then" } }),
+      ],
+      { reasoning_summary: "So then" },
+    ],
+    [
+      "arguments under an older name",
+      [item(0, { type: "mcp_call", arguments: "" }), piece("mcp_call.arguments", '{"a":1')],
+      { arguments: '{"a":1' },
+    ],
+    [
       "what nobody knows yet",
       [item(0, { type: "new_call" }), piece("new_words", "a "), piece("new_words", "b")],
       { new_words: "a b" },
@@ -366,6 +416,59 @@ describe("a streamed response", () => {
     const { client, sink } = traced();
     await client.responses.create({ ...ask, stream: true }).then(drain);
     expect((await trace(sink)).said.slice(1)).toEqual([{ message: reasoning }, { message: message("All.") }]);
+  });
+
+  const thought = (id: string, text?: string) => {
+    return { id, type: "reasoning", summary: text === undefined ? [] : [{ type: "summary_text", text }] };
+  };
+  const called = { id: "fc_1", type: "function_call", call_id: "c1", name: "pet", arguments: "{}" };
+  const leftOut: readonly (readonly [string, readonly Event[], readonly object[], readonly object[]])[] = [
+    [
+      "one of several thoughts",
+      [itemDone(0, thought("rs_1", "First.")), itemDone(1, thought("rs_2", "Then.")), itemDone(2, message("All."))],
+      [thought("rs_2", "Then."), message("All.")],
+      [thought("rs_1", "First."), thought("rs_2", "Then."), message("All.")],
+    ],
+    [
+      "one of several items without ids",
+      [itemDone(0, { ...called, id: undefined }), itemDone(1, message("All.", { id: undefined }))],
+      [message("All.", { id: undefined })],
+      [{ ...called, id: undefined }, message("All.", { id: undefined })],
+    ],
+    [
+      "a call after the words",
+      [itemDone(0, message("All.")), itemDone(1, called)],
+      [message("All.")],
+      [message("All."), called],
+    ],
+    [
+      "the words of a message",
+      [item(0, message("")), piece("output_text", "All.")],
+      [message("", { content: [] })],
+      [message("All.")],
+    ],
+    [
+      "a summary, as does the item that was done",
+      [
+        item(0, thought("rs_1")),
+        piece("reasoning_summary_text", "So then.", { summary_index: 0 }),
+        itemDone(0, thought("rs_1")),
+      ],
+      [thought("rs_1")],
+      [thought("rs_1", "So then.")],
+    ],
+    [
+      "arguments",
+      [item(0, { ...called, arguments: "" }), piece("function_call_arguments", "{}")],
+      [{ ...called, arguments: "" }],
+      [called],
+    ],
+  ];
+  test.each(leftOut)("whose last snapshot leaves out %s keeps it, in its place", async (_, events, snapshot, all) => {
+    server.script(sse(created, ...events, last("completed", response(snapshot))));
+    const { client, sink } = traced();
+    await client.responses.create({ ...ask, stream: true }).then(drain);
+    expect((await trace(sink)).said.slice(1).map(({ message: one }) => one)).toEqual(all);
   });
 
   test("in another API's form is kept as it came", async () => {
