@@ -94,7 +94,9 @@ export function readEvents(
       if (isObject(chunk)) take(chunk, event.event);
       else if (isDone(event)) done = true;
       // The last event of a stream that was cut off is half an event: nobody has seen it.
-      else if (!((isCut.first && isFirst) || (isCut.last && isLast))) unread.push(event.data);
+      // One without data keeps the connection alive.
+      else if (event.data.trim() !== "" && !((isCut.first && isFirst) || (isCut.last && isLast)))
+        unread.push(event.data);
     }
   };
   const isGap = droppedBytes > 0;

@@ -5,27 +5,14 @@
 import { isObject, type JsonObject } from "../json.ts";
 import type { TraceMessage } from "../trace.ts";
 import { toTraceMessage } from "../transcript.ts";
+import { isName } from "./merge.ts";
 
 /** Names, what the trace holds elsewhere (`error` at the end of the call) and what it has no room for (measurements). */
-const NOT_SAID = new Set([
-  "id",
-  "request_id",
-  "object",
-  "created",
-  "model",
-  "choices",
-  "error",
-  "system_fingerprint",
-  "service_tier",
-  "provider",
-  "x_groq",
-  "obfuscation",
-  "p",
-  "stats",
-]);
+const NOT_SAID =
+  /^(?:id|request_id|object|type|created(?:_at)?|model|choices|error|system_fingerprint|service_tier|provider|x_groq|obfuscation|p|stats|usage.*|.*metrics)$/;
 
 function isAside(key: string): boolean {
-  return !(NOT_SAID.has(key) || key.startsWith("usage") || key.endsWith("metrics"));
+  return !NOT_SAID.test(key);
 }
 
 /** What was said beside the choices until now, and now. Streams tell it in pieces, or all of it again in every chunk. */
@@ -65,6 +52,9 @@ function grown(known: unknown, piece: unknown): unknown {
   }
   if (!isObject(known) || !isObject(piece)) return saysSomething(known) && !saysSomething(piece) ? known : piece;
   const fields = new Map(Object.entries(known));
-  for (const [key, value] of Object.entries(piece)) fields.set(key, grown(fields.get(key), value));
+  for (const [key, value] of Object.entries(piece)) {
+    const isNew = isName(key) && saysSomething(value);
+    fields.set(key, isNew ? value : grown(fields.get(key), value));
+  }
   return Object.fromEntries(fields);
 }

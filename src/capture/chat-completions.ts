@@ -78,15 +78,18 @@ function readStream(call: CapturedCall): Answer {
 
 /** Adds the chunk to the choices, and gives back what it says about the answer as a whole. */
 function readChunk(chunk: JsonObject, event: string, choices: Pieces[]): JsonObject {
-  const { model, usage, error, x_groq } = chunk;
-  for (const [position, piece] of (Array.isArray(chunk["choices"]) ? chunk["choices"] : []).entries()) {
-    if (isObject(piece)) addToChoice(choices, piece, position);
+  const { model, error, x_groq } = chunk;
+  const groq = asObject(x_groq);
+  let usage = chunk["usage"] ?? groq["usage"];
+  for (const [position, piece] of [chunk["choices"]].flat().entries()) {
+    if (!isObject(piece)) continue;
+    addToChoice(choices, piece, position);
+    usage ??= piece["usage"]; // Moonshot
   }
-  const groq = isObject(x_groq) ? x_groq : {};
-  const failure = error ?? groq["error"] ?? (event === "error" ? chunk : undefined);
+  const failure = error ?? groq["error"] ?? (event === "error" || chunk["object"] === "error" ? chunk : undefined);
   return {
     ...(model ? { model } : {}),
-    ...(isObject(usage ?? groq["usage"]) ? { usage: usage ?? groq["usage"] } : {}),
+    ...(isObject(usage) ? { usage } : {}),
     ...(failure === undefined || failure === null ? {} : { error: failure }),
   };
 }
@@ -137,8 +140,11 @@ const nothing = (choice: JsonObject) => ("text" in choice ? undefined : {});
 /** A whole message that came beside or after the deltas may hold more than they do. */
 function withWhole(streamed: JsonObject, message: unknown): JsonObject {
   const whole = asObject(message);
-  const { content } = streamed;
-  const isLonger =
-    typeof whole["content"] === "string" && typeof content === "string" && whole["content"].startsWith(content);
-  return { ...whole, ...streamed, ...(isLonger ? { content: whole["content"] } : {}) };
+  const more = Object.entries(whole).filter(([key, value]) => saysMore(value, streamed[key]));
+  return { ...whole, ...streamed, ...Object.fromEntries(more) };
+}
+
+function saysMore(value: unknown, streamed: unknown): boolean {
+  if (typeof value === "string" && typeof streamed === "string") return value.startsWith(streamed);
+  return value !== null && (streamed === null || (Array.isArray(streamed) && streamed.length === 0));
 }

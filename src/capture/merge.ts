@@ -1,15 +1,16 @@
 /** Putting the pieces of a streamed answer together, whatever fields they have. */
 import { isObject, type JsonFields, setField } from "../json.ts";
+import { parseJson } from "./call.ts";
 
 /** An object being put together. */
 export type Pieces = JsonFields;
 
 /** Strings that name something and are not streamed in pieces: the last one that says something counts. */
-const NAMES = new Set(["id", "index", "type", "role", "format", "channel", "object", "call_id", "tool_call_id"]);
+const NAME = /(?:^|_)(?:id|index|type|role|format|channel|object|status|provider|at)$/;
 
 /** Of a field whose strings do not grow. */
 export function isName(key: string): boolean {
-  return NAMES.has(key);
+  return NAME.test(key);
 }
 
 /**
@@ -54,19 +55,24 @@ function asParts(text: string): Pieces[] {
 
 function mergeItems(known: unknown[], pieces: readonly unknown[], grow: boolean): unknown[] {
   for (const piece of pieces) {
-    const place =
-      isObject(piece) && grow
-        ? known.findLastIndex(
-            (item, at) =>
-              isObject(item) && (continues(item, piece) || (at === known.length - 1 && goesOn(item, piece))),
-          )
-        : -1;
-    const item = place < 0 ? undefined : known[place];
-    if (isObject(piece) && isObject(item))
-      mergeDelta(item as Pieces, piece, grow); // made by us, so not read-only
-    else known.push(isObject(piece) ? mergeDelta({}, piece, grow) : piece);
+    // Made by us, so not read-only.
+    const item = isObject(piece) && grow ? itemOf(known.filter(isObject) as Pieces[], piece) : undefined;
+    if (isObject(piece) && item) {
+      if (isTextSoFar(item, piece)) item["text"] = "";
+      mergeDelta(item, piece);
+    } else known.push(isObject(piece) ? mergeDelta({}, piece, grow) : piece);
   }
   return known;
+}
+
+/** The item that the piece is a part of: of several calls under one index, the one of its id. */
+function itemOf(items: readonly Pieces[], piece: Pieces): Pieces | undefined {
+  const last = items.at(-1);
+  const found =
+    items.findLast((item) => piece["id"] && item["id"] === piece["id"] && continues(item, piece)) ??
+    items.findLast((item) => continues(item, piece) || (item === last && goesOn(item, piece)));
+  // Some count on with every fragment of one call (Nebius).
+  return found ?? (isObject(piece["function"]) && !nameOf(piece) && !piece["id"] ? last : undefined);
 }
 
 /**
@@ -76,17 +82,38 @@ function mergeItems(known: unknown[], pieces: readonly unknown[], grow: boolean)
 function continues(item: Pieces, piece: Pieces): boolean {
   if (piece["type"] && item["type"] && piece["type"] !== item["type"]) return false;
   if (begins(item, piece)) return false;
-  if (piece["index"] !== undefined && piece["index"] !== null) return item["index"] === piece["index"];
+  const { index } = piece;
+  if (index !== undefined && index !== null) return item["index"] === index;
   // No index: only pieces of tool calls are continued; a list of anything else is a list of whole items.
   if (!("function" in piece)) return false;
   return piece["id"] ? item["id"] === piece["id"] : !nameOf(piece) || nameOf(piece) === nameOf(item);
 }
 
-/** Another tool call under the same index: a new id with a name, or without ids a name after arguments that are whole. */
+/**
+ * MiniMax documents, and sends sometimes, a thought that is told all over again in every piece. Not of the first letters:
+ * "a" may go on as "and".
+ */
+function isTextSoFar({ text }: Pieces, piece: Pieces): boolean {
+  if (isBare(piece) || typeof text !== "string" || text.length < 3) return false;
+  return piece["text"] !== text && String(piece["text"]).startsWith(text);
+}
+
+const isBare = ({ id, index }: Pieces) => (id ?? index ?? undefined) === undefined;
+
+/**
+ * Another item under the same index: by its id, of a tool call with its name (some count the ids of its fragments, too), or
+ * by its name alone after arguments that are whole. A thought that is signed does not go on, and whole images may come
+ * one by one.
+ */
 function begins(item: Pieces, piece: Pieces): boolean {
-  if (!nameOf(piece)) return false;
-  if (piece["id"]) return Boolean(item["id"]) && item["id"] !== piece["id"];
-  return Boolean(nameOf(item)) && isWholeJson(argumentsOf(item));
+  if ((item["signature"] && (piece["thinking"] || piece["text"])) || (item["image_url"] && piece["image_url"]))
+    return true;
+  const name = nameOf(piece);
+  if (piece["function"] && !name) return false;
+  const { id } = piece;
+  return id || !name
+    ? Boolean(id && item["id"]) && id !== item["id"]
+    : Boolean(nameOf(item)) && isWholeJson(argumentsOf(item));
 }
 
 /**
@@ -95,9 +122,10 @@ function begins(item: Pieces, piece: Pieces): boolean {
  */
 function goesOn(item: Pieces, piece: Pieces): boolean {
   const isText = "text" in piece || "thinking" in piece || "summary" in piece;
-  const isBare = [item, piece].every(({ id, index }) => (id ?? index ?? undefined) === undefined);
-  const isSigned = Boolean(item["signature"] && (piece["thinking"] || piece["text"]));
-  return isText && isBare && !isSigned && item["type"] !== undefined && item["type"] === piece["type"];
+  const { type } = item;
+  return (
+    isText && isBare(item) && isBare(piece) && !begins(item, piece) && type !== undefined && type === piece["type"]
+  );
 }
 
 function nameOf({ function: called }: Pieces): unknown {
@@ -108,11 +136,4 @@ function argumentsOf({ function: called }: Pieces): unknown {
   return isObject(called) ? called["arguments"] : undefined;
 }
 
-function isWholeJson(text: unknown): boolean {
-  if (typeof text !== "string") return false;
-  try {
-    return JSON.parse(text) !== undefined;
-  } catch {
-    return false;
-  }
-}
+const isWholeJson = (text: unknown) => typeof text === "string" && parseJson(text) !== undefined;

@@ -43,3 +43,71 @@ test("Groq: an executed tool that comes again with its output has its arguments 
   const found = { ...call, output: "Title: Sky" };
   expect(merged({ executed_tools: [call] }, { executed_tools: [found] })).toEqual({ executed_tools: [found] });
 });
+
+test("what names something does not grow, in whatever field it is told", () => {
+  const names = { content_type: "text", status: "generating", provider: "p", file_id: "f1", created_at: "12:00" };
+  expect(merged({ ...names, content: "A " }, { ...names, content: "cat." }, { status: "done" })).toEqual({
+    ...names,
+    content: "A cat.",
+    status: "done",
+  });
+});
+
+const call = (id: string, name: string | undefined, json: string, index = 0) => {
+  return { tool_calls: [{ index, id, function: { ...(name && { name }), arguments: json } }] };
+};
+
+test("calls that share an index go on by their ids, in turns", () => {
+  const whole = merged(
+    call("a", "look", ""),
+    call("b", "find", ""),
+    call("a", undefined, "{}"),
+    call("b", undefined, "[]"),
+  );
+  expect(whole).toEqual({
+    tool_calls: [call("a", "look", "{}").tool_calls[0], call("b", "find", "[]").tool_calls[0]],
+  });
+});
+
+test("fragments of one call under a new index each, without id and name, go on in it", () => {
+  const fragment = (index: number, json: string) => ({ tool_calls: [{ index, function: { arguments: json } }] });
+  const whole = merged(call("a", "look", ""), fragment(1, '{"at":'), fragment(2, "1}"), call("b", "find", "{}", 1));
+  expect(whole["tool_calls"]).toMatchObject([
+    { id: "a", function: { name: "look", arguments: '{"at":1}' } },
+    { id: "b", function: { name: "find", arguments: "{}" } },
+  ]);
+});
+
+test("images that share an index are several", () => {
+  const image = (url: string) => ({ index: 0, type: "image_url", image_url: { url } });
+  expect(merged({ images: [image("data:a")] }, { images: [image("data:b")] })).toEqual({
+    images: [image("data:a"), image("data:b")],
+  });
+});
+
+test("MiniMax, as documented: each piece of a thought is the thought so far", () => {
+  const piece = (text: string) => ({ reasoning_details: [{ type: "reasoning.text", id: "r1", index: 0, text }] });
+  expect(merged(piece("The user"), piece("The user asks"), piece("The user asks why."))).toEqual(
+    piece("The user asks why."),
+  );
+  // As it is: each is one more piece. Also where one begins like the other.
+  expect(merged(piece("Ha"), piece("Haha"), piece("ha."))).toEqual(piece("HaHahaha."));
+});
+
+test("OpenRouter: sealed thoughts of several calls share an index, and are told apart by their ids", () => {
+  const sealed = (id: string, data: string) => {
+    return { reasoning_details: [{ type: "reasoning.encrypted", id, data, index: 0 }] };
+  };
+  expect(merged(sealed("call_1", "CiQB"), sealed("call_2", "Eq1"))).toEqual({
+    reasoning_details: [...sealed("call_1", "CiQB").reasoning_details, ...sealed("call_2", "Eq1").reasoning_details],
+  });
+});
+
+test("a thought that was signed does not go on under its index either", () => {
+  const piece = (more: object) => ({ reasoning_details: [{ type: "reasoning.text", index: 0, ...more }] });
+  const whole = merged(piece({ text: "First." }), piece({ signature: "Eq1" }), piece({ text: "Then." }));
+  expect(whole["reasoning_details"]).toEqual([
+    { type: "reasoning.text", index: 0, text: "First.", signature: "Eq1" },
+    { type: "reasoning.text", index: 0, text: "Then." },
+  ]);
+});

@@ -117,6 +117,35 @@ describe("the conversation is whole in one valid trace, when", () => {
     ],
     ["lines end in CR LF", stream, raw(sseText.replaceAll("\n", "\r\n"))],
     ["lines end in CR", stream, raw(sseText.replaceAll("\n", "\r"))],
+    ["events without data keep it alive", stream, raw(sseText.replaceAll("\n\n", "\n\ndata:\n\n"))],
+    [
+      "events that only say their type keep it alive",
+      stream,
+      raw(sseText.replaceAll("\n\n", '\n\nevent: ping\ndata: {"type":"ping"}\n\n')),
+    ],
+    [
+      "choices are no list",
+      stream,
+      raw(events({ model: "m", choices: { index: 0, delta: { content: "Hello there." } } }) + done),
+    ],
+    [
+      "the deltas say null, and a last message all of it",
+      stream,
+      raw(
+        events({ model: "m", choices: [{ index: 0, delta: { content: null, tool_calls: [] } }] }) +
+          events(answer({ object: "chat.completion" })) +
+          done,
+      ),
+    ],
+    [
+      "every chunk has its time, and says how far it is",
+      stream,
+      raw(
+        events(piece("Hello ", { created_at: "12:00:01", type: "message" })) +
+          events(piece("there.", { created_at: "12:00:02", type: "end_of_stream" })) +
+          done,
+      ),
+    ],
     ["no space follows the colon", stream, raw(sseText.replaceAll("data: ", "data:"))],
     ["every byte comes by itself, lines end in CR LF", stream, byteByByte(sseText.replaceAll("\n", "\r\n"))],
   ];
@@ -144,6 +173,24 @@ test("the agent that was asked is named, as its instructions are elsewhere (Mist
   ]);
 });
 
+test("a whole message after deltas adds what they did not say", async () => {
+  const called = { id: "c1", type: "function", function: { name: "look", arguments: "{}" } };
+  const message = { role: "assistant", content: "Hello there.", reasoning_content: "I see.", tool_calls: [called] };
+  const delta = { role: "assistant", content: "", reasoning_content: "I s", tool_calls: [] };
+  const [trace] = await tracesOf(
+    stream,
+    raw(events({ model: "m", choices: [{ index: 0, delta }] }, answer({}, { message })) + done),
+  );
+  expect(trace?.choices).toEqual([{ index: 0, message, finish_reason: "stop" }]);
+});
+
+test("usage that stands in a choice alone is the call's (Moonshot)", async () => {
+  const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
+  const last = { model: "m", choices: [{ index: 0, delta: {}, finish_reason: "stop", usage }] };
+  const [trace] = await tracesOf(stream, raw(events(piece("Hello there."), last) + done));
+  expect(trace?.usage).toEqual(usage);
+});
+
 test("ids that repeat do not make two traces one", async () => {
   const traces = await tracesOf(create, json(answer()), json(answer()));
   expect(new Set(traces.map(({ id }) => id)).size).toBe(2);
@@ -160,14 +207,20 @@ test.each([
   ["a JSON error in a 200", create, json({ error: { message: "Overloaded.", code: 503 } })],
   ["a JSON error in a 200 stream", stream, raw('{"error":{"message":"Overloaded.","code":503}}')],
   [
+    "a chunk of the kind error in a stream (older vLLM)",
+    stream,
+    raw(events(piece("Hel"), { object: "error", message: "Overloaded.", code: 503 }) + done),
+    { object: "error", message: "Overloaded.", code: 503 },
+  ],
+  [
     "an error event in a stream",
     stream,
     raw(`${events(piece("Hel"))}${events({ error: { message: "Overloaded.", code: 503 } })}`),
   ],
-] as const)("%s: the call failed, and the trace says how", async (_, use, reply) => {
+] as const)("%s: the call failed, and the trace says how", async (_, use, reply, error?: object) => {
   const [trace] = await tracesOf(use, reply);
   const calls = trace?.messages.map((message) => fromTraceMessage(message).call).filter(Boolean);
-  expect(calls).toEqual([{ ended: "failed", error: { message: "Overloaded.", code: 503 } }]);
+  expect(calls).toEqual([{ ended: "failed", error: error ?? { message: "Overloaded.", code: 503 } }]);
 });
 
 describe("an error told within a choice: the call failed, and the messages say how", () => {

@@ -64,7 +64,7 @@ export function assembleStream(body: string): AssembledStream {
 
 /** Names, and what is told elsewhere. */
 const NO_ASIDES =
-  /^(id|request_id|object|created|model|choices|usage.*|error|x_groq|system_fingerprint|service_tier|provider|obfuscation|p|stats|perf_metrics)$/;
+  /^(id|request_id|object|type|created|created_at|model|choices|usage.*|error|x_groq|system_fingerprint|service_tier|provider|obfuscation|p|stats|perf_metrics)$/;
 /** Cloudflare says every piece of the answer a second time there. */
 const PIECES = "response";
 
