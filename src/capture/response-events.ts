@@ -85,9 +85,9 @@ function wholeOutput(streamed: readonly Pieces[], last: readonly unknown[]): unk
   return output;
 }
 
-const SAID = ["content", "summary", "arguments", "input", "code"];
+const SAID = ["content", "summary", "arguments", "input", "code", "text", "refusal"];
 
-/** The item, and what was said in it before where it says nothing any more. */
+/** The item or part, and what was said in it before where it says nothing any more. */
 function filled(item: unknown, before: Pieces | undefined): unknown {
   if (!isObject(item) || !before) return item;
   const left = SAID.filter((field) => isEmpty(item[field]) && !isEmpty(before[field]));
@@ -102,25 +102,24 @@ interface Step {
 }
 
 function addToItems(items: Pieces[], event: JsonObject, { kind, step }: Step): void {
-  const at = placeOf(items, event);
+  const isThought = kind.startsWith("reasoning");
+  const at = placeOf(items, event, isThought);
   if (kind === "output_item") {
     if (isObject(event["item"])) items[at] = structuredClone(filled(event["item"], items[at])) as Pieces; // ours to change
     return;
   }
-  items[at] ??= { id: event["item_id"] };
+  items[at] ??= { id: event["item_id"], ...(isThought ? { type: "reasoning" } : {}) };
   if (kind === "output_text.annotation") addAnnotation(items[at], event);
   else addText(items[at], event, { kind, step });
 }
 
-/** By index; by id where a gateway leaves the index out; else the item that came last. */
-function placeOf(items: readonly Pieces[], { output_index, item_id, item }: JsonObject): number {
+/** By index; by id where a gateway leaves the index out; else the item that came last, if it is a thought as well, or none. */
+function placeOf(items: readonly Pieces[], { output_index, item_id, item }: JsonObject, isThought: boolean): number {
   if (isIndex(output_index)) return output_index;
-  if (isObject(item)) {
-    const known = items.findIndex((one) => one?.["id"] === item["id"] && item["id"] !== undefined);
-    return known < 0 ? items.length : known;
-  }
-  const named = items.findIndex((one) => one?.["id"] === item_id);
-  return named < 0 ? Math.max(0, items.length - 1) : named;
+  const id = isObject(item) ? item["id"] : item_id;
+  const named = items.findIndex((one) => one?.["id"] === id && id !== undefined);
+  const goesOn = !isObject(item) && items.length > 0 && isThought === (items.at(-1)?.["type"] === "reasoning");
+  return named < 0 ? items.length - Number(goesOn) : named;
 }
 
 /** The stream may be hostile: an index of four billion would make a list of that length. */
@@ -140,7 +139,7 @@ function addText(item: Pieces, event: JsonObject, { kind, step }: Step): void {
   const delta = isObject(event["delta"]) ? event["delta"]["text"] : event["delta"];
   const whole = event[field];
   if (step === "delta" && typeof delta === "string") holder[field] = `${holder[field] ?? ""}${delta}`;
-  else if (step === "done" && typeof whole === "string") holder[field] = whole;
+  else if (step === "done" && typeof whole === "string" && whole !== "") holder[field] = whole;
 }
 
 function addAnnotation(item: Pieces, { content_index: index, annotation }: JsonObject): void {
@@ -154,8 +153,9 @@ interface Place {
 }
 
 function setPart(item: Pieces, place: Place, part: unknown): void {
-  if (isObject(part))
-    listOf(item, place.list)[isIndex(place.index) ? place.index : 0] = structuredClone(part) as Pieces; // ours to change
+  const parts = listOf(item, place.list);
+  const at = isIndex(place.index) ? place.index : 0;
+  if (isObject(part)) parts[at] = structuredClone(filled(part, parts[at])) as Pieces; // ours to change
 }
 
 function partOf(item: Pieces, { list, index, type }: Place & { readonly type: string | undefined }): Pieces {

@@ -301,6 +301,21 @@ describe("a streamed response", () => {
       },
     ],
     [
+      "text that is done, and then nothing",
+      [
+        item(0, message("")),
+        piece("output_text", "A cat."),
+        { type: "response.output_text.done", output_index: 0, content_index: 0, text: "" },
+        {
+          type: "response.content_part.done",
+          output_index: 0,
+          content_index: 0,
+          part: { type: "output_text", text: "" },
+        },
+      ],
+      { content: [{ type: "output_text", text: "A cat." }] },
+    ],
+    [
       "a summary in objects",
       [
         item(0, { type: "reasoning", summary: [] }),
@@ -456,6 +471,25 @@ describe("a streamed response", () => {
       ],
       [thought("rs_1")],
       [thought("rs_1", "So then.")],
+    ],
+    [
+      "a thought that no item was told of",
+      [
+        piece("reasoning_summary_text", "So then.", { output_index: undefined, item_id: undefined }),
+        piece("output_text", "All.", { output_index: undefined, item_id: undefined }),
+      ],
+      [message("All.")],
+      [{ type: "reasoning", summary: [{ type: "summary_text", text: "So then." }] }, message("All.")],
+    ],
+    [
+      "only that words belong to a message of their own",
+      [
+        { type: "response.output_item.added", item: thought("rs_1") },
+        piece("reasoning_summary_text", "So then.", { output_index: undefined, item_id: "rs_1" }),
+        piece("output_text", "All.", { output_index: undefined, item_id: "msg_1" }),
+      ],
+      [thought("rs_1"), message("All.")],
+      [thought("rs_1", "So then."), message("All.")],
     ],
     [
       "arguments",
