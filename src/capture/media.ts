@@ -19,17 +19,7 @@ const MEDIA_FIELD = /^(?:input_)?(?:audio|image|video|file|document)(?:_url)?s?$
 /** No path and no id is that long without a dot, a dash or a colon. */
 const BARE_BASE64 = /^[A-Za-z\d+/]{256,}={0,2}$/;
 /** What people and models write is never taken for media, even if it is a `data:` URL. */
-const TEXT_FIELDS = new Set([
-  "text",
-  "content",
-  "arguments",
-  "reasoning",
-  "refusal",
-  "input",
-  "output",
-  "code",
-  "logs",
-]);
+const TEXT_FIELD = /^(?:text|content|arguments|reasoning|refusal|input|output|code|logs)$/;
 /** Where the Responses API puts the base64 of what was drawn. */
 const DRAWING = "image_generation_call";
 /** Base64 that is no media: thoughts that only the provider can read (`reasoning.encrypted`, `redacted_thinking`). */
@@ -62,7 +52,7 @@ function findMedia(value: unknown, parentKey: string, found: Media[]): void {
       findMedia(leaf, Array.isArray(value) ? parentKey : key, found);
       continue;
     }
-    if (leaf.length < 64 || TEXT_FIELDS.has(key)) continue;
+    if (leaf.length < 64 || TEXT_FIELD.test(key)) continue;
     const [prefix, dataUrlType] = DATA_URL.exec(leaf) ?? [];
     const isDrawing = key === "result" && holder["type"] === DRAWING;
     const isField = BASE64_FIELD.test(key) && !SEALED.test(String(holder["type"]));

@@ -27,11 +27,9 @@ const FIELDS: ReadonlyMap<string, Field> = new Map<string, Field>([
   ["content_part", ["part", "content"]],
   ["reasoning_summary_text", ["text", "summary", "summary_text"]],
   ["reasoning_summary_part", ["part", "summary"]],
-  ["function_call_arguments", ["arguments"]],
-  ["mcp_call_arguments", ["arguments"]],
-  ["custom_tool_call_input", ["input"]],
-  ["code_interpreter_call_code", ["code"]],
 ]);
+/** What a call is given; OpenAI once wrote `mcp_call.arguments`. */
+const GIVEN = /_call[._](arguments|input|code)$/;
 const EVENT = /^response\.(.+)\.(added|delta|done)$/;
 
 export function collectResponse(): ResponseCollector {
@@ -85,13 +83,13 @@ function wholeOutput(streamed: readonly Pieces[], last: readonly unknown[]): unk
   return output;
 }
 
-const SAID = ["content", "summary", "arguments", "input", "code", "text", "refusal"];
+const SAID = /^(?:content|summary|arguments|input|code|text|refusal)$/;
 
 /** The item or part, and what was said in it before where it says nothing any more. */
 function filled(item: unknown, before: Pieces | undefined): unknown {
   if (!isObject(item) || !before) return item;
-  const left = SAID.filter((field) => isEmpty(item[field]) && !isEmpty(before[field]));
-  return { ...item, ...Object.fromEntries(left.map((field) => [field, before[field]])) };
+  const left = Object.entries(before).filter(([field]) => SAID.test(field) && isEmpty(item[field]));
+  return { ...item, ...Object.fromEntries(left.filter(([, value]) => !isEmpty(value))) };
 }
 
 const isEmpty = (value: unknown) => !value || (Array.isArray(value) && value.length === 0);
@@ -128,8 +126,7 @@ function isIndex(value: unknown): value is number {
 }
 
 function addText(item: Pieces, event: JsonObject, { kind, step }: Step): void {
-  // OpenAI's name for arguments of MCP calls once had a dot.
-  const [field, list, type] = FIELDS.get(kind.replace(".", "_")) ?? [kind];
+  const [field, list, type] = FIELDS.get(kind) ?? [GIVEN.exec(kind)?.[1] ?? kind];
   const index = event[list === "summary" ? "summary_index" : "content_index"];
   if (list && field === "part") {
     setPart(item, { list, index }, event["part"]);
