@@ -58,13 +58,13 @@ export function assembleStream(body: string): AssembledStream {
       .map(({ model }) => model)
       .filter((model) => typeof model === "string")
       .filter((model) => model !== ""),
-    asides: [...new Set(events.flatMap(asidesOf))],
+    asides: [...new Set(events.filter(({ object }) => object !== "error").flatMap(asidesOf))],
   };
 }
 
 /** Names, and what is told elsewhere. */
 const NO_ASIDES =
-  /^(id|request_id|object|type|created|created_at|model|choices|usage.*|error|x_groq|system_fingerprint|service_tier|provider|obfuscation|p|stats|perf_metrics)$/;
+  /^(id|request_id|object|type|status|created|created_at|model|choices|usage.*|error|x_groq|system_fingerprint|service_tier|provider|obfuscation|p|stats|perf_metrics)$/;
 /** Cloudflare says every piece of the answer a second time there. */
 const PIECES = "response";
 
@@ -94,7 +94,10 @@ function assembleChoice(index: number, told: readonly JsonObject[]): AssembledCh
       PROSE.test(path.replace(/@\d+$/, "")) ? [said.join("")] : [...new Set(said)],
     ),
     content: deltas.some(({ content }) => Array.isArray(content)) ? undefined : plain.join("") || undefined,
-    toolCalls: [...pieces.keys()].filter((path) => /^tool_calls#.*\.(function|custom)\.name$/.test(path)).length,
+    toolCalls: Math.max(
+      new Set([...pieces.keys()].flatMap((path) => /^tool_calls#[^.]+/.exec(path) ?? [])).size,
+      ...told.map(({ message }) => (isObject(message) ? objectsIn(message["tool_calls"]).length : 0)),
+    ),
     finishReason: told.map(({ finish_reason }) => finish_reason).findLast((reason) => Boolean(reason)),
     logprobs: told.flatMap(({ logprobs }) =>
       isObject(logprobs) && Array.isArray(logprobs["content"]) ? logprobs["content"] : [],
@@ -171,7 +174,9 @@ function openCall(fragment: JsonObject, position: number, calls: OpenCall[]): Op
   const { index = position, id, function: called } = fragment;
   const { name, arguments: json } = isObject(called) ? called : {};
   const slot = Number(index);
-  const last = calls.findLast((call) => call.slot === slot);
+  const known = calls.find((call) => call.slot === slot && id && call.id === id);
+  // A fragment of neither id nor name goes on, even under an index of its own.
+  const last = known ?? calls.findLast((call) => call.slot === slot) ?? (id || name ? undefined : calls.at(-1));
   const isOther = id && last?.id ? id !== last.id : Boolean(name) && !id && isWholeJson(last?.json);
   const call = last === undefined || isOther ? { key: `${slot}/${calls.length}`, slot, id, json: "" } : last;
   if (call !== last) calls.push(call);
@@ -193,7 +198,8 @@ function collect(value: unknown, path: string, pieces: Pieces): void {
     const said = pieces.get(path);
     // Groq tells a tool's arguments again with what the tool gave.
     if (path.endsWith(".arguments") && said?.join("") === value && isWholeJson(value)) return;
-    if (said) said.push(value);
+    // How far something is, is told by the last one.
+    if (said && !/(^|\.)status$/.test(path)) said.push(value);
     else pieces.set(path, [value]);
   } else if (Array.isArray(value)) {
     for (const item of value)

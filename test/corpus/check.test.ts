@@ -122,6 +122,10 @@ describe("a fault is found:", () => {
     ["milliseconds", judgeTrace({ created: 1_769_000_000_000 })],
     ["the model asked for instead of the one that answered", judgeTrace({ model: "m" })],
     ["a message left out", judgeTrace({ messages: [system, assistant] })],
+    [
+      "a message that nobody said",
+      judgeTrace({ messages: [...faithful.messages, { role: "assistant", content: "\n" }] }),
+    ],
     ["messages in another order", judgeTrace({ messages: [user, system, assistant] })],
     ["a message under another role", judgeTrace({ messages: [{ ...system, role: "user" }, user, assistant] })],
     [

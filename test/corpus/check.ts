@@ -40,9 +40,12 @@ function checkTrace(trace: JsonObject, { recording, mode, bare }: Replay): strin
   const api = APIS.get(recording.api);
   if (api === undefined) return [`there is no way to judge recordings of ${recording.api}`];
   const messages = objectsIn(trace["messages"]);
+  const utterances = api.utterances(recording);
   return [
     ...contractFindings(trace),
-    ...checkSaid(messages, api.utterances(recording)),
+    ...checkSaid(messages, utterances),
+    // What is streamed of the Responses API may be more than its last snapshot holds.
+    ...(recording.api === "chat" ? checkCount(messages, utterances) : []),
     ...checkEnding(messages, { failed: bare.seen.error !== undefined, complete: api.isComplete(recording) }),
     ...checkChoicesForm(trace["choices"], api.hasChoices(recording) ? mode : "both"),
     ...api.checkAnswer(trace, recording),
@@ -61,6 +64,13 @@ function checkSaid(messages: readonly JsonObject[], utterances: readonly Utteran
     const nearest = messages[from++] ?? {};
     return missingIn(nearest, utterance).map((missing) => `${utterance.where}: ${missing}`);
   });
+}
+
+/** Nothing is said that nobody said. (Bodies in no known form are stored as they came, one for each side.) */
+function checkCount(messages: readonly JsonObject[], utterances: readonly Utterance[]): string[] {
+  const stored = messages.filter(({ content }) => !String(content).startsWith("::: call ")).length;
+  const said = Math.max(utterances.length, 2);
+  return stored > said ? [`${stored} messages are stored of ${said}: ${show(messages.at(-1)?.["content"])}`] : [];
 }
 
 function missingIn({ role, content }: JsonObject, utterance: Utterance): string[] {

@@ -48,7 +48,7 @@ function asked({ request }: Recording): Utterance[] {
   return [
     ...context.map((reference) => toUtterance({ role: "user", reference }, "what it goes on from", "request")),
     ...(instructions ? said([{ role: "system", content: instructions }], "instructions") : []),
-    ...said(typeof input === "string" ? [{ role: "user", content: input }] : input, "input"),
+    ...said(typeof input === "string" ? [{ role: "user", content: input }] : [input].flat(), "input"),
   ];
 }
 
