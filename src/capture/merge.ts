@@ -60,9 +60,15 @@ function mergeItems(known: unknown[], pieces: readonly unknown[], grow: boolean)
     if (isObject(piece) && item) {
       if (isTextSoFar(item, piece)) item["text"] = "";
       mergeDelta(item, piece);
-    } else known.push(isObject(piece) ? mergeDelta({}, piece, grow) : piece);
+    } else if (!isToldBefore(known, piece)) known.push(isObject(piece) ? mergeDelta({}, piece, grow) : piece);
   }
   return known;
+}
+
+/** Some gateways send what an answer cites with every chunk. */
+function isToldBefore(known: readonly unknown[], piece: unknown): boolean {
+  if (!isObject(piece) || !String(piece["type"]).endsWith("_citation")) return false;
+  return known.some((item) => JSON.stringify(item) === JSON.stringify(piece));
 }
 
 /** The item that the piece is a part of: of several calls under one index, the one of its id. */

@@ -111,3 +111,9 @@ test("a thought that was signed does not go on under its index either", () => {
     { type: "reasoning.text", index: 0, text: "Then." },
   ]);
 });
+
+test("a citation that is told again is one; of the same source, elsewhere in the text, it is another", () => {
+  const cited = (at: number) => ({ type: "url_citation", url_citation: { url: "https://a.example", start_index: at } });
+  const whole = merged({ annotations: [cited(1)] }, { annotations: [cited(1), cited(9)] }, { annotations: [cited(9)] });
+  expect(whole).toEqual({ annotations: [cited(1), cited(9)] });
+});
