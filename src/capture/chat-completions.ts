@@ -6,7 +6,7 @@ import { type Answer, areChoices, readEvents, toTrace } from "./answer.ts";
 import { addAsides } from "./asides.ts";
 import { type CapturedCall, isEventStream, keptText, missing, parseObject, responseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
-import { mergeDelta, type Pieces } from "./merge.ts";
+import { mergeDelta, type Pieces, pick } from "./merge.ts";
 import { whenThere } from "./once.ts";
 
 export function chatCompletionToTrace(call: CapturedCall): TraceInput | Promise<TraceInput> {
@@ -140,8 +140,7 @@ const nothing = (choice: JsonObject) => ("text" in choice ? undefined : {});
 /** A whole message that came beside or after the deltas may hold more than they do. */
 function withWhole(streamed: JsonObject, message: unknown): JsonObject {
   const whole = asObject(message);
-  const more = Object.entries(whole).filter(([key, value]) => saysMore(value, streamed[key]));
-  return { ...whole, ...streamed, ...Object.fromEntries(more) };
+  return { ...whole, ...streamed, ...pick(whole, (key, value) => saysMore(value, streamed[key])) };
 }
 
 function saysMore(value: unknown, streamed: unknown): boolean {

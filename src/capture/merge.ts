@@ -1,5 +1,5 @@
 /** Putting the pieces of a streamed answer together, whatever fields they have. */
-import { isObject, type JsonFields, setField } from "../json.ts";
+import { isObject, type JsonFields, type JsonObject, setField } from "../json.ts";
 import { parseJson } from "./call.ts";
 
 /** An object being put together. */
@@ -7,6 +7,11 @@ export type Pieces = JsonFields;
 
 /** Strings that name something and are not streamed in pieces: the last one that says something counts. */
 const NAME = /(?:^|_)(?:id|index|type|role|format|channel|object|status|provider|at)$/;
+
+/** Some of the fields. */
+export function pick(fields: JsonObject, isWanted: (key: string, value: unknown) => boolean): JsonObject {
+  return Object.fromEntries(Object.entries(fields).filter(([key, value]) => isWanted(key, value)));
+}
 
 /** Of a field whose strings do not grow. */
 export function isName(key: string): boolean {

@@ -1,6 +1,6 @@
 /** The events of a streamed response, put together as far as they came. */
 import { isObject, type JsonObject } from "../json.ts";
-import type { Pieces } from "./merge.ts";
+import { type Pieces, pick } from "./merge.ts";
 
 export interface ResponseCollector {
   add(event: JsonObject, name: string): void;
@@ -88,8 +88,7 @@ const SAID = /^(?:content|summary|arguments|input|code|text|refusal)$/;
 /** The item or part, and what was said in it before where it says nothing any more. */
 function filled(item: unknown, before: Pieces | undefined): unknown {
   if (!isObject(item) || !before) return item;
-  const left = Object.entries(before).filter(([field]) => SAID.test(field) && isEmpty(item[field]));
-  return { ...item, ...Object.fromEntries(left.filter(([, value]) => !isEmpty(value))) };
+  return { ...item, ...pick(before, (key, value) => SAID.test(key) && isEmpty(item[key]) && !isEmpty(value)) };
 }
 
 const isEmpty = (value: unknown) => !value || (Array.isArray(value) && value.length === 0);

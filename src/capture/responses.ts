@@ -9,6 +9,7 @@ import { type Answer, readEvents, toTrace } from "./answer.ts";
 import { addAsides } from "./asides.ts";
 import { type CapturedCall, isEventStream, keptText, parseObject, responseObject } from "./call.ts";
 import { describeMedia } from "./media.ts";
+import { pick } from "./merge.ts";
 import { whenThere } from "./once.ts";
 import { collectResponse } from "./response-events.ts";
 
@@ -34,9 +35,9 @@ function requestMessages(request: JsonObject | undefined, told: unknown): TraceM
   const { prompt, messages, input = messages } = request ?? {};
   // What a stored prompt says is told with the answer.
   const instructions = request?.["instructions"] ?? (prompt && told);
-  const context = Object.entries(request ?? {}).filter(([key, value]) => CONTEXT.includes(key) && value !== null);
+  const context = pick(request ?? {}, (key, value) => CONTEXT.includes(key) && value !== null);
   return [
-    ...(context.length > 0 ? [toTraceMessage(Object.fromEntries(context))] : []),
+    ...(Object.keys(context).length > 0 ? [toTraceMessage(context)] : []),
     ...itemMessages(instructions || undefined, "system"),
     ...itemMessages(input, "user"),
   ];
@@ -94,6 +95,8 @@ const hasItems = (output: unknown) => Array.isArray(output) && output.length > 0
 
 /** A response repeats its request; beside the output it says only what was found, and what filters found. */
 function asidesOf(response: JsonObject): JsonObject {
-  const found = Object.entries(response).filter(([key]) => /citation|search|filter|moderation/.test(key));
-  return addAsides({}, Object.fromEntries(found));
+  return addAsides(
+    {},
+    pick(response, (key) => /citation|search|filter|moderation/.test(key)),
+  );
 }
