@@ -121,7 +121,8 @@ const all = ${JSON.stringify(wanted)};`;
 try {
   const tarball = pack(folder);
   console.log(run(root, "npx", "publint", "run", tarball, "--strict"));
-  console.log(run(root, "npx", "attw", tarball, "--profile", "node16"));
+  // Every resolution: TypeScript 5 takes node10 for CommonJS where nothing else is set, and it knows no `exports`.
+  console.log(run(root, "npx", "attw", tarball));
   const project = emptyProject(folder);
   install(project, tarball);
   writeFileSync(
