@@ -9,9 +9,13 @@ interface InTheOpen {
 
 const known = new WeakMap<typeof Response, InTheOpen>();
 
+/** What `instanceof` tells its user. Not its own `constructor`: proxies give out a function in its place. */
+export function classOf(response: Response): typeof Response {
+  return Object.getPrototypeOf(response).constructor;
+}
+
 /** @throws when there can be no response of this class with a body of ours. */
-export function inTheOpen(response: Response): InTheOpen {
-  const Class = response.constructor as typeof Response; // what `instanceof` tells its user
+export function inTheOpen(Class: typeof Response): InTheOpen {
   const answer = known.get(Class) ?? {
     reads: calls("getReader", (probe) => void new Class(probe).text().catch(() => {})),
     clones: calls("tee", (probe) => void new Class(probe).clone()),

@@ -189,6 +189,108 @@ test("is the very response that came, and so is its body", () => {
   expect(watched === response && watched.body === body).toBe(true); // as fetch made them: nothing stands in between
 });
 
+/**
+ * As SvelteKit's `fetch` gives it in `load`: who asks for its body has it split, and one half of it read; and what is asked for
+ * its class gets no class.
+ */
+function splitWhenAsked(response: Response): Response {
+  let half: unknown;
+  const split = () => {
+    const [one, other] = response.body?.tee() ?? [];
+    void new Response(one).text().catch(() => {});
+    return other;
+  };
+  const proxy: Response = new Proxy(response, {
+    get(it, name) {
+      if (name === "body") {
+        half ??= split();
+        return half;
+      }
+      const value = Reflect.get(it, name, it);
+      if (typeof value !== "function") return value;
+      return function (this: unknown, ...args: unknown[]) {
+        return Reflect.apply(value, this === proxy ? it : this, args);
+      };
+    },
+  });
+  return proxy;
+}
+
+test.each(["text", "json", "bytes", "blob", "a clone", "a reader"] as const)(
+  "leaves a proxy as it is that splits its body when it is asked for, and keeps what was read by %s",
+  async (way) => {
+    const proxied = () => splitWhenAsked(respond(say(bytes('["Hel'), bytes('lo."]')), "bytes"));
+    const { watched, said } = watch(proxied());
+    expect(await ways[way](watched)).toEqual(await ways[way](proxied()));
+    await vi.waitFor(() => expect(said()).toEqual([['["Hello."]', "complete"]])); // the other half is read by itself
+  },
+);
+
+/** A polyfill's, or of another realm. */
+function foreign(stream: ReadableStream): object {
+  return { getReader: () => stream.getReader(), cancel: (reason: unknown) => stream.cancel(reason) };
+}
+
+/** As Remix 2 puts it in the place of the global one: its body is of a class of its own. */
+class ForeignBody extends Response {
+  override get body() {
+    const { body } = this.#inside;
+    return body && (foreign(body) as ReadableStream<Uint8Array<ArrayBuffer>>); // what its users take it for
+  }
+
+  readonly #inside: Response;
+
+  constructor(body?: BodyInit | null, init?: ResponseInit) {
+    super(null, init);
+    this.#inside = new Response(body);
+  }
+
+  override async text() {
+    const reader = this.body?.getReader();
+    let text = "";
+    for (let one = await reader?.read(); one && !one.done; one = await reader?.read())
+      text += decoder.decode(one.value);
+    return text;
+  }
+}
+
+const decoder = new TextDecoder();
+
+test("keeps what was read of a body of another class, and its user reads it as ever", async () => {
+  for (const way of ["text", "a reader"] as const) {
+    const response = () => new ForeignBody(respond(say(bytes("Hel"), bytes("lo."))).body);
+    const { watched, said } = watch(response());
+    expect(watched).toBeInstanceOf(ForeignBody);
+    expect(await ways[way](watched)).toEqual(await ways[way](response()));
+    expect(said()).toEqual([["Hello.", "complete"]]);
+  }
+});
+
+/** As polyfills from before streams were known: what is no text becomes one. */
+class OfText extends Response {
+  readonly #said: string;
+
+  constructor(said: unknown) {
+    super(String(said));
+    this.#said = String(said);
+  }
+
+  override get body() {
+    const { body } = new Response(this.#said);
+    return body && (foreign(body) as ReadableStream<Uint8Array<ArrayBuffer>>); // what its users take it for
+  }
+
+  override async text() {
+    return this.#said;
+  }
+}
+
+test("leaves a response alone whose class could not be given another body", async () => {
+  const { watched, ends } = watch(new OfText("Hello."));
+  expect(await watched.text()).toBe("Hello.");
+  expect(ends).toHaveLength(1);
+});
+
 /** As the package undici has it from version 8 on: its clones are made by no method that can be seen. */
 class ClonedUnseen extends Response {
   override clone() {
