@@ -49,13 +49,24 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
   const { fetch: given } = options;
   checkOption("fetch", "a function", given, given === undefined || typeof given === "function");
   if (given && tracesTo(given, sink)) return given;
-  const base: Fetch = (...request) => (given ?? globalThis.fetch)(...request);
+  const { fetch: before } = globalThis;
+  let isAsking = false;
+  const base: Fetch = (...request) => {
+    isAsking = !given;
+    try {
+      return (given ?? globalThis.fetch)(...request);
+    } finally {
+      isAsking = false;
+    }
+  };
   const settings = { ...resolved, sink };
 
   loading(loadCapture());
   const refusing = new Set<string>();
   const behind = sinksBehind(given ?? {});
   const traced: Fetch = (...args) => {
+    // It asks itself: it has become the global fetch, or is called by what has.
+    if (isAsking) return before(...args);
     const { control, rest } = takeControl(args);
     // Another tracing fetch behind this one needs to know, too, and takes the header away.
     const request = behind.length > 0 ? args : rest;

@@ -1,6 +1,6 @@
 import { runInNewContext } from "node:vm";
 import OpenAI from "openai";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { wrapOpenAI } from "../../src/capture/openai.ts";
 import { tracingFetch } from "../../src/capture/tracing-fetch.ts";
 import { isTraceLoggerError } from "../../src/errors.ts";
@@ -18,7 +18,7 @@ import {
   startChatServer,
   toolCall,
 } from "./chat-server.ts";
-import { collectingSink } from "./collecting-sink.ts";
+import { type CollectingSink, collectingSink } from "./collecting-sink.ts";
 import { ask, drain } from "./differential-checks.ts";
 
 let server: ChatServer;
@@ -529,6 +529,49 @@ describe("tracingFetch", () => {
     const init = { method: "GET" };
     expect(tracingFetch(collectingSink(), { fetch: given })("http://127.0.0.1/v1/models", init)).toBe(promise);
     expect(seen[0]?.[1]).toBe(init);
+  });
+
+  test("traces a call that the given fetch makes by it, too", async () => {
+    server.script(json(completion({ content: "Hello there." })));
+    const sink = collectingSink();
+    const traced: typeof fetch = tracingFetch(sink, {
+      fetch: (url, init) =>
+        url === "http://router.test/v1/responses"
+          ? traced(`${server.baseURL}/chat/completions`, init)
+          : fetch(url, init),
+    });
+    await traced("http://router.test/v1/responses", { method: "POST", body }).then((response) => response.text());
+    expect(await sink.settle(2)).toHaveLength(2);
+  });
+
+  test.each<[string, (install: () => void) => void]>([
+    ["is the global one itself", (install) => install()],
+    ["is the global one for the second time, after a reload", (install) => [install(), install()]],
+    [
+      "is called by another tool's, which is the global one",
+      (install) => {
+        install();
+        const before = globalThis.fetch;
+        vi.stubGlobal("fetch", (...args: Parameters<typeof fetch>) => before(...args));
+      },
+    ],
+  ])("asks the fetch that was there before when it %s, and traces the call once", async (_, start) => {
+    server.script(json(completion({ content: "Hello there." })));
+    const sinks: CollectingSink[] = [];
+    try {
+      start(() => {
+        const sink = collectingSink();
+        sinks.push(sink);
+        vi.stubGlobal("fetch", tracingFetch(sink));
+      });
+      const response = await fetch(`${server.baseURL}/chat/completions`, { method: "POST", body });
+      expect(await response.json()).toMatchObject({ choices: [{ message: { content: "Hello there." } }] });
+    } finally {
+      vi.unstubAllGlobals();
+    }
+    const traces = await Promise.all(sinks.map((sink) => sink.settle()));
+    expect(traces.map(({ length }) => length)).toEqual(sinks.map(() => 1));
+    expect(server.requests).toHaveLength(1);
   });
 });
 
