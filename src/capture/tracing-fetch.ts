@@ -48,8 +48,9 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
   const resolved = resolveCaptureOptions(sink, options);
   const { fetch: given } = options;
   checkOption("fetch", "a function", given, given === undefined || typeof given === "function");
-  if (given && tracesTo(given, sink)) return given;
   const { fetch: before } = globalThis;
+  const asked = given ?? before;
+  if (asked && tracesTo(asked, sink)) return asked;
   let isAsking = false;
   const base: Fetch = (...request) => {
     isAsking = !given;

@@ -531,6 +531,18 @@ describe("tracingFetch", () => {
     expect(seen[0]?.[1]).toBe(init);
   });
 
+  test("is the global one when that writes to the same sink: a call is traced once", () => {
+    const sink = collectingSink();
+    try {
+      const traced = tracingFetch(sink);
+      vi.stubGlobal("fetch", traced);
+      expect(tracingFetch(sink)).toBe(traced);
+      expect(tracingFetch(collectingSink())).not.toBe(traced);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  });
+
   test("traces a call that the given fetch makes by it, too", async () => {
     server.script(json(completion({ content: "Hello there." })));
     const sink = collectingSink();
