@@ -58,7 +58,7 @@ type MiddlewareCall = Parameters<NonNullable<LanguageModelMiddleware["wrapGenera
  * await generateText({ model, prompt: "Hello" });
  */
 export function tracingMiddleware(sink: TraceSink, options: TracingMiddlewareOptions = {}): LanguageModelMiddleware {
-  const { captureErrors, shouldCapture } = resolveCaptureOptions(sink, options);
+  const { captureErrors, shouldCapture } = resolveCaptureOptions(sink, options, ["captureErrors", "shouldCapture"]);
   const startCall = (params: LanguageModelV4CallOptions, model: LanguageModelV4): Call | undefined => {
     const control = controlOf(params);
     const { modelId, provider } = model;

@@ -65,8 +65,9 @@ export interface TracingHandler extends CallbackHandlerMethods {
  * const model = new ChatOpenAI({ model: "gpt-5", callbacks: [tracingHandler(logger)] });
  */
 export function tracingHandler(sink: TraceSink, options: TracingHandlerOptions = {}): TracingHandler {
-  const { maxOpenCalls = 1_000, ...shared } = options;
-  const { captureErrors, shouldCapture } = resolveCaptureOptions(sink, shared);
+  const names = ["captureErrors", "shouldCapture", "maxOpenCalls"];
+  const { captureErrors, shouldCapture } = resolveCaptureOptions(sink, options, names);
+  const { maxOpenCalls = 1_000 } = options;
   const isCount = Number.isSafeInteger(maxOpenCalls) && maxOpenCalls > 0;
   checkOption("maxOpenCalls", "a whole number above 0", maxOpenCalls, isCount);
   const runs = new Map<string, Run>();

@@ -51,10 +51,14 @@ export type ResolvedCaptureOptions<Call = CallInfo> = Required<CaptureOptions<Ca
   readonly maxResponseBytes: number | undefined;
 };
 
-/** @throws {TraceLoggerError} `invalid_option`: which one, what was expected, what came. */
+/**
+ * @param names of the options that there are. `fetch` is for those who take it to check.
+ * @throws {TraceLoggerError} `invalid_option`: which one, what was expected, what came.
+ */
 export function resolveCaptureOptions<Call = CallInfo>(
   sink: TraceSink,
   options: CaptureOptions<Call> = {},
+  names = ["captureErrors", "shouldCapture", "includeUsage", "maxResponseBytes", "fetch"],
 ): ResolvedCaptureOptions<Call> {
   checkOption("options", "an object", options, isObject(options));
   const { captureErrors = false, includeUsage = false, maxResponseBytes, shouldCapture } = options;
@@ -74,11 +78,10 @@ export function resolveCaptureOptions<Call = CallInfo>(
     shouldCapture,
     shouldCapture === undefined || typeof shouldCapture === "function",
   );
-  // `fetch` is for those who take it to check.
-  const resolved = { captureErrors, includeUsage, maxResponseBytes, shouldCapture, fetch: undefined };
-  const unknown = Object.keys(options).find((name) => !(name in resolved));
-  if (unknown !== undefined) throw invalidOption(`There is no option \`${unknown}\`.`);
-  return resolved;
+  const unknown = Object.keys(options).find((name) => !names.includes(name));
+  if (unknown !== undefined)
+    throw invalidOption(`There is no option \`${unknown}\` here. There are: ${names.join(", ")}.`);
+  return { captureErrors, includeUsage, maxResponseBytes, shouldCapture };
 }
 
 /** @throws {TraceLoggerError} `invalid_option` when it is not ok. */

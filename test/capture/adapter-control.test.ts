@@ -12,6 +12,7 @@ import { type TracingMiddlewareOptions, tracingMiddleware } from "../../src/capt
 import { type CallControl, traceHeaders } from "../../src/capture/call-control.ts";
 import { type TracingHandlerOptions, tracingHandler } from "../../src/capture/langchain.ts";
 import { closeCall, openCall, touchCall } from "../../src/capture/open-calls.ts";
+import { isTraceLoggerError } from "../../src/errors.ts";
 import type { OpenCall, TraceSink } from "../../src/sink.ts";
 import { type ChatServer, chunk, completion, json, sse, startChatServer, toolCall } from "./chat-server.ts";
 import { recordingSink } from "./recording-sink.ts";
@@ -285,5 +286,21 @@ describe("a call whose end nobody tells", () => {
     openCall(later, sink);
     expect(ended.abandon).not.toHaveBeenCalled();
     closeCall(later, sink);
+  });
+});
+
+describe("what these doors do not take is refused, and what they take is said", () => {
+  test.each<[string, object | null, RegExp]>([
+    ["a fetch", { fetch }, /no option `fetch` here\. There are: captureErrors, shouldCapture/],
+    ["what only a fetch can ask for", { includeUsage: true }, /no option `includeUsage`/],
+    ["what only a fetch can bound", { maxResponseBytes: 1 }, /no option `maxResponseBytes`/],
+    ["a misspelt name", { captureerrors: true }, /no option `captureerrors`/],
+    ["no object", null, /Option `options`: expected an object, got null/],
+  ])("%s", (_name, options, message) => {
+    const given = options as object; // as JavaScript callers do
+    for (const door of [tracingMiddleware, tracingHandler])
+      expect(() => door(recordingSink(), given)).toThrow(expect.toSatisfy(isTraceLoggerError));
+    expect(() => tracingMiddleware(recordingSink(), given)).toThrow(message);
+    expect(() => tracingHandler(recordingSink(), given)).toThrow(message);
   });
 });
