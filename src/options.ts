@@ -98,7 +98,7 @@ export interface TraceLoggerOptions {
    * back something that is no trace, the trace is lost with the reason `redact_failed`, and nothing is sent.
    */
   readonly redact?: ((trace: Trace) => Trace | Promise<Trace>) | undefined;
-  /** `false` switches the logger off: every call is skipped. @default true, unless `TRACELOGGER_DISABLED` is set to anything but 0 or false */
+  /** `false` switches the logger off: every call is skipped, the spool left alone. @default true, unless `TRACELOGGER_DISABLED` is set to anything but 0 or false */
   readonly enabled?: boolean | undefined;
   /**
    * On SIGTERM and SIGINT: `close` the logger, then let the signal end the process as it would have. Off by default, since

@@ -69,7 +69,8 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
     this.#options = resolveOptions(options);
     this.#delivery = new Delivery(this.#options, {
       attempt: lazyAttempt(this.#options),
-      openSpool: spoolOpener(this.#options.spool),
+      // Switched off, it does not deliver what others have left there either.
+      openSpool: this.#options.enabled ? spoolOpener(this.#options.spool) : undefined,
       onLoss: (loss) => this.#tellLoss(loss),
       onEvent: (event) => this.#tellEvent(event),
       onChange: () => this.#onChange(),

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { openSpool } from "../src/delivery/spool/spool.ts";
 import { TraceLoggerError } from "../src/errors.ts";
 import type { TraceLoggerOptions } from "../src/options.ts";
 import type { TraceLoss } from "../src/receipts.ts";
@@ -7,6 +8,7 @@ import { redactSecrets } from "../src/redact.ts";
 import { deferTrace } from "../src/sink.ts";
 import type { Trace } from "../src/trace.ts";
 import { TraceLogger } from "../src/trace-logger.ts";
+import { temporaryFolder } from "./delivery/spool/support.ts";
 import { eventually, expectBalance, replies, said, scriptedEndpoint } from "./support.ts";
 
 const open: TraceLogger[] = [];
@@ -527,6 +529,12 @@ describe("switched off", () => {
     const logger = newLogger({ enabled: false, endpoint: "http://127.0.0.1:9" });
     expect(await logger.logTrace(said("x"))).toEqual({ status: "skipped", reason: "disabled" });
     expect(logger.stats).toMatchObject({ accepted: 0, skipped: 1 });
+  });
+
+  test("enabled: false leaves the spool alone, and what others have left in it", () => {
+    const openDisk = vi.fn(openSpool);
+    newLogger({ enabled: false, endpoint: "http://127.0.0.1:9", spool: { dir: temporaryFolder(), open: openDisk } });
+    expect(openDisk).not.toHaveBeenCalled();
   });
 
   test("sampleRate skips its share", async () => {

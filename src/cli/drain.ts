@@ -5,6 +5,7 @@ import { openSpool, type Spool } from "../delivery/spool/spool.ts";
 import { TraceLogger, type TraceLoggerOptions } from "../index.ts";
 import { explain, explainDelivery, UserError } from "./explain.ts";
 import { parseSeconds } from "./seconds.ts";
+import { endpointOption, refuseDisabled, WHILE_DISABLED } from "./sending.ts";
 
 const POLL_MS = 50;
 
@@ -15,11 +16,9 @@ export function drainCommand(): Command {
       "deliver what dead processes left in a spool's folder; the exit code is 1 when something is left there",
     )
     .argument("<dir>", "the folder that was given as `spool`; traces of processes that still run are left to them")
-    .option(
-      "--endpoint <url>",
-      "where to send them (default: TRACELOGGER_ENDPOINT, else the published endpoint), with TRACELOGGER_API_KEY",
-    )
+    .addOption(endpointOption())
     .option("--timeout <seconds>", "leave the rest on disk after so long", parseSeconds, 60)
+    .addHelpText("after", WHILE_DISABLED)
     .action(drain);
 }
 
@@ -28,6 +27,7 @@ async function drain(
   { endpoint, timeout }: Pick<TraceLoggerOptions, "endpoint"> & { readonly timeout: number },
 ): Promise<void> {
   if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) throw new UserError(`There is no folder ${dir}.`);
+  refuseDisabled({ endpoint });
   const untilMs = performance.now() + timeout * 1000;
   const opened: Spool[] = [];
   const logger = new TraceLogger({

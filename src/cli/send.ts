@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { TraceLogger, type TraceLoggerEvent, type TraceLoggerOptions } from "../index.ts";
 import { explain, explainDelivery } from "./explain.ts";
 import { parseSeconds } from "./seconds.ts";
+import { endpointOption, refuseDisabled, WHILE_DISABLED } from "./sending.ts";
 import { type FoundTrace, readTraces } from "./traces.ts";
 
 /** The command, for the program to list. */
@@ -11,11 +12,9 @@ export function sendCommand(): Command {
   return new Command("send")
     .description("deliver traces from files; the exit code is 1 when one did not arrive")
     .argument("<file...>", "JSON or NDJSON, - for stdin")
-    .option(
-      "--endpoint <url>",
-      "where to send them (default: TRACELOGGER_ENDPOINT, else the published endpoint), with TRACELOGGER_API_KEY",
-    )
+    .addOption(endpointOption())
     .option("--timeout <seconds>", "give up when the endpoint takes nothing for so long", parseSeconds, 60)
+    .addHelpText("after", WHILE_DISABLED)
     .action(send);
 }
 
@@ -23,6 +22,7 @@ async function send(
   files: string[],
   { endpoint, timeout }: Pick<TraceLoggerOptions, "endpoint"> & { readonly timeout: number },
 ): Promise<void> {
+  refuseDisabled({ endpoint });
   const traces = readTraces(files);
   const timeoutMs = timeout * 1000;
   let told: string | undefined;

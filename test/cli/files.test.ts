@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { openSpool } from "../../src/delivery/spool/spool.ts";
 import { TraceLogger } from "../../src/index.ts";
 import { temporaryFolder } from "../delivery/spool/support.ts";
@@ -192,4 +192,19 @@ test.each(["drain", "send"])("%s refuses a time limit that is no number of secon
     expect(run).toMatchObject({ code: 1, out: "" });
     expect(run.err).toContain("It must be a number of seconds from 0");
   }
+});
+
+test.each(["drain", "send"])("%s sends nothing while TRACELOGGER_DISABLED is set, and says so", async (command) => {
+  await using endpoint = await scriptedEndpoint();
+  const dir = await leftFolder();
+  const place = command === "drain" ? dir : fileOf(JSON.stringify(said("hi")));
+  vi.stubEnv("TRACELOGGER_DISABLED", "1");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  expect(await tracelogger([command, place, "--endpoint", endpoint.url])).toEqual({
+    code: 1,
+    out: "",
+    err: "tracelogger: Nothing was sent: TRACELOGGER_DISABLED is set. Unset it, or set it to 0, to send.\n",
+  });
+  expect(endpoint.requests).toEqual([]);
+  expect((await tracelogger([command, "--help"])).out).toContain("TRACELOGGER_DISABLED");
 });
