@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type EndpointMode, fileStore, type StoredTrace } from "../endpoint/index.ts";
-import { isLoopback } from "../endpoint/loopback.ts";
+import { isHostName, isLoopback } from "../endpoint/loopback.ts";
 import { MODES } from "../endpoint/modes.ts";
 import { type RunningServer, startServer } from "../endpoint/node.ts";
 import { explain, printable, UserError } from "./explain.ts";
@@ -11,6 +11,7 @@ import { explain, printable, UserError } from "./explain.ts";
 interface DevOptions {
   readonly port: number;
   readonly host: string;
+  readonly allowHost?: readonly string[];
   readonly dir: string;
   readonly mode: EndpointMode;
   readonly apiKey?: string;
@@ -33,6 +34,7 @@ export function devCommand(): Command {
     )
     .option("--api-key <key>", "demand this key in x-api-key", parseKey)
     .option("--host <host>", "the interface to listen on", "127.0.0.1")
+    .option("--allow-host <name>", "answer to this name, too, besides localhost and IP addresses; repeatable", addName)
     .option("--expose", "allow a --host that other machines can reach")
     .action(dev);
 }
@@ -50,12 +52,13 @@ async function dev(options: DevOptions): Promise<void> {
   await server.close();
 }
 
-async function start({ port, host, dir, mode, apiKey, packed }: DevOptions): Promise<RunningServer> {
+async function start({ port, host, allowHost, dir, mode, apiKey, packed }: DevOptions): Promise<RunningServer> {
   const apiKeys = apiKey === undefined ? [] : [apiKey];
   const store = fileStore(resolve(dir), { packed: packed === true });
   const sharePages = packed ? "on-demand" : true;
+  const names = allowHost && { allowedHosts: allowHost };
   try {
-    return await startServer({ store, sharePages, mode, apiKeys, host, port, onStored, onError });
+    return await startServer({ store, sharePages, mode, apiKeys, host, port, onStored, onError, ...names });
   } catch (error) {
     throw new UserError(whyNotListening(error, `${host}:${port}`), { cause: error });
   }
@@ -99,6 +102,12 @@ function parsePort(text: string): number {
   if (!/^\d+$/.test(text) || port > 65_535)
     throw new InvalidArgumentError("It must be a whole number from 0 to 65535.");
   return port;
+}
+
+function addName(name: string, names: readonly string[] = []): readonly string[] {
+  if (!isHostName(name))
+    throw new InvalidArgumentError("It must be a name without a port, such as host.docker.internal.");
+  return [...names, name];
 }
 
 function parseKey(text: string): string {

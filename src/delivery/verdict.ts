@@ -101,6 +101,13 @@ function judgeStatus(to: Case, status: number, message: string): Verdict {
   if (status === 413) return to.rejected("it is too large", true);
   if (status === 408 || status === 425 || status >= 500)
     return to.trouble("retry", "server", "The endpoint has trouble");
+  if (status === 421) {
+    return to.trouble(
+      "held",
+      "config",
+      "The endpoint does not answer to this host's name: check the `endpoint` option, or let the name in (`tracelogger dev --allow-host NAME`)",
+    );
+  }
   if (status < 400 || CONFIG_STATUSES.has(status)) {
     return to.trouble(
       "held",
@@ -112,7 +119,7 @@ function judgeStatus(to: Case, status: number, message: string): Verdict {
 }
 
 /** 3xx too: a redirect would turn the POST into a GET, so it is not followed. 0 is how browsers show one. */
-const CONFIG_STATUSES: ReadonlySet<number> = new Set([404, 405, 406, 410, 415, 421, 426]);
+const CONFIG_STATUSES: ReadonlySet<number> = new Set([404, 405, 406, 410, 415, 426]);
 
 /** The answer being judged: knows its status, request id and `Retry-After`, and makes the verdicts. */
 class Case {

@@ -1,8 +1,9 @@
 /** The endpoint as a server on `node:http`. */
 import { createServer, type Server } from "node:http";
 import { isIP } from "node:net";
+import { invalidOption } from "../errors.ts";
 import { createEndpoint, type Endpoint, type EndpointOptions } from "./create-endpoint.ts";
-import { isLoopback } from "./loopback.ts";
+import { isHostName, isLoopback } from "./loopback.ts";
 import { exchange } from "./node-exchange.ts";
 
 /** Where the server listens. */
@@ -11,6 +12,11 @@ export interface ServerOptions {
   readonly host?: string;
   /** The port; 0 takes a free one. @default 0 */
   readonly port?: number;
+  /**
+   * Names by which others may ask for what listens on loopback, `host.docker.internal` for example; IP addresses and
+   * `localhost` always may. On any other `host` all names may, unless some are given here.
+   */
+  readonly allowedHosts?: readonly string[];
   /** How long `close` waits for requests in flight before it cuts them, in milliseconds. @default 10000 */
   readonly closeTimeoutMs?: number;
 }
@@ -32,9 +38,10 @@ export interface RunningServer {
 export async function startServer(
   options: ServerOptions & (EndpointOptions | { readonly handler: Endpoint }),
 ): Promise<RunningServer> {
-  const { host = "127.0.0.1", port = 0, closeTimeoutMs = 10_000 } = options;
+  const { host = "127.0.0.1", port = 0, allowedHosts, closeTimeoutMs = 10_000 } = options;
+  checkNames(allowedHosts);
   const endpoint = "handler" in options ? options.handler : createEndpoint(options);
-  const handler = isLoopback(host) ? localNamesOnly(endpoint) : endpoint;
+  const handler = allowedHosts || isLoopback(host) ? knownNamesOnly(endpoint, allowedHosts) : endpoint;
   const server = createServer();
   // Longer than the idle time of usual clients and balancers, so that they close first: the other way round, a request
   // meets a socket that is just closing.
@@ -81,14 +88,24 @@ function closer(server: Server, closeTimeoutMs: number): () => Promise<void> {
   };
 }
 
+function checkNames(names: readonly string[] = []): void {
+  if (Array.isArray(names) && names.every(isHostName)) return;
+  throw invalidOption("startServer: the option allowedHosts must be a list of names without a port.");
+}
+
 /**
  * A web page of a stranger can make its own host name point to 127.0.0.1 and then read what a server there shows
  * ("DNS rebinding"). Its requests carry that name.
  */
-function localNamesOnly(endpoint: Endpoint): Endpoint {
+function knownNamesOnly(endpoint: Endpoint, names: readonly string[] = []): Endpoint {
+  const known = new Set(names.map((name) => name.toLowerCase()));
   return async (request) => {
     const name = new URL(request.url).hostname.replace(/^\[|\]$/g, "");
-    if (isIP(name) !== 0 || /(?:^|\.)localhost$/.test(name)) return endpoint(request);
-    return Response.json({ message: "Misdirected Request" }, { status: 421 });
+    if (isIP(name) !== 0 || /(?:^|\.)localhost$/.test(name) || known.has(name)) return endpoint(request);
+    return Response.json({ message: MISDIRECTED }, { status: 421 });
   };
 }
+
+const MISDIRECTED =
+  "Misdirected Request: this answers to localhost, to IP addresses, and to names that it was told of. " +
+  "To let this one in: `tracelogger dev --allow-host NAME`, or the option `allowedHosts` of startServer.";

@@ -1,6 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
+import { get } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -83,6 +84,15 @@ test("dev demands the key it was given, and does not print it", async () => {
   expect(dev.printed().out).not.toContain("s3cret");
 });
 
+test("dev answers to the names it was told of, and to no other", async () => {
+  const dir = await temporaryFolder();
+  const dev = tracelogger("dev", "--port", "0", "--dir", dir, "--allow-host", "a.test", "--allow-host", "b");
+  const [, url = ""] = await dev.prints(/TRACELOGGER_ENDPOINT=(\S+)/);
+  const statusFor = (host: string) =>
+    new Promise((resolve) => get(url, { headers: { host } }, ({ statusCode }) => resolve(statusCode)));
+  expect(await Promise.all(["a.test", "b:1", "evil.example"].map(statusFor))).toEqual([200, 200, 421]);
+});
+
 test("a port in use is a clear error and exit code 1", async () => {
   const taken = createServer().listen(0, "127.0.0.1");
   onTestFinished(() => void taken.close());
@@ -125,6 +135,7 @@ test.each([
   [["dev", "--port", "70000"], "It must be a whole number from 0 to 65535."],
   [["dev", "--mode", "aws"], "Allowed choices are proxy, deployed, published, both."],
   [["dev", "--api-key", ""], "It must not be empty."],
+  [["dev", "--allow-host", "tracelogger:4319"], "It must be a name without a port, such as host.docker.internal."],
   [["nothing"], "unknown command 'nothing'"],
 ])("%j is refused with what is right instead", async (args, message) => {
   const run = tracelogger(...args);

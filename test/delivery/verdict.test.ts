@@ -65,6 +65,7 @@ describe("an answer becomes a verdict (CONTRACT 3 and 4)", () => {
     ["404", 404, "<html>", "held", "config"],
     ["405", 405, "", "held", "config"],
     ["415", 415, "", "held", "config"],
+    ["a host's name that the endpoint does not know", 421, "", "held", "config"],
     ["a redirect", 302, "", "held", "config"],
     ["a redirect as browsers show it", 0, "", "held", "config"],
     ["413 of the gateway", 413, "HTTP content length exceeded 10485760 bytes.", "rejected"],

@@ -134,6 +134,34 @@ describe("translation", () => {
   });
 });
 
+describe("names under which a server is asked for", () => {
+  const ask = async (host: string, options: ServerOptions) => {
+    const server = await serve(async () => new Response("ok"), options);
+    return rawExchange(server, `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+  };
+
+  test.each<[string, ServerOptions, number]>([
+    ["tracelogger:4318", { allowedHosts: ["TraceLogger"] }, 200],
+    ["HOST.docker.internal", { allowedHosts: ["a", "host.docker.internal"] }, 200],
+    ["127.0.0.1", { allowedHosts: ["a"] }, 200],
+    ["b.a", { allowedHosts: ["a"] }, 421],
+    ["a", { allowedHosts: [] }, 421],
+    ["a", { host: "0.0.0.0" }, 200],
+    ["a", { host: "0.0.0.0", allowedHosts: ["b"] }, 421],
+  ])("%s, of %j", async (host, options, status) => {
+    expect(await ask(host, options)).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  });
+
+  test("a name that may not says how it may", async () => {
+    expect(await ask("tracelogger", {})).toMatch(/--allow-host NAME.*`allowedHosts`/);
+  });
+
+  test.each(["a:80", "http://a", "*", "", 7, "a/b"])("%j is none", async (name) => {
+    const options = { handler: async () => new Response(), allowedHosts: [name as string] }; // the point of the test
+    await expect(startServer(options)).rejects.toThrow(/allowedHosts must be a list of names without a port/);
+  });
+});
+
 describe("streams", () => {
   test("an answer is sent while it is made, and no faster than it is read", async () => {
     let made = 0;
