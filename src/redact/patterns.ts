@@ -161,34 +161,64 @@ export const redactCardNumbersInText: TextRedactor = (text) =>
     .replace(DIGIT_RUN, redactRun)
     .replace(GROUPS, (groups) => (isCardNumber(groups.replaceAll(/\D/g, "")) ? marker("card") : groups));
 
-const DIGITS = new RegExp(`${DIGIT}+`, "g");
-const asciiDigits = (digits: string): string => digits.replaceAll(/[^0-9]/g, (digit) => `${digit.charCodeAt(0) & 15}`);
+const MIN_DIGITS = 13;
+const MAX_DIGITS = 19;
+
+interface Run {
+  /** Its digits, as ASCII, with nothing between. */
+  readonly digits: string;
+  /** Where each of them stands in the run. */
+  readonly places: readonly number[];
+  /** Which of them begin a group; and, in the end, how many there are. */
+  readonly starts: readonly number[];
+}
+
+/** In one pass over the characters: a run may be a megabyte of groups. */
+function readRun(run: string): Run {
+  const places: number[] = [];
+  const starts: number[] = [];
+  let digits = "";
+  for (let place = 0; place < run.length; place++) {
+    const code = run.charCodeAt(place);
+    if (!isDigit(code)) continue;
+    if (places.at(-1) !== place - 1) starts.push(places.length);
+    places.push(place);
+    digits += code & 15;
+  }
+  starts.push(places.length);
+  return { digits, places, starts };
+}
+
+const OTHER_DIGIT = new RegExp(DIGIT);
+const isDigit = (code: number): boolean =>
+  (code >= 48 && code <= 57) || (code > 127 && OTHER_DIGIT.test(String.fromCharCode(code)));
 
 function redactRun(run: string): string {
-  const groups = [...run.matchAll(DIGITS)].map((match) => ({ digits: asciiDigits(match[0]), start: match.index }));
+  if (run.length < MIN_DIGITS) return run;
+  const { digits, places, starts } = readRun(run);
   let redacted = "";
   let done = 0;
-  for (let first = 0; first < groups.length; first++) {
-    const end = endOfCard(groups, first);
-    const start = groups[first]?.start ?? 0;
-    if (end === undefined || start < done) continue;
-    redacted += run.slice(done, start) + marker("card");
-    done = end;
+  let doneDigits = 0;
+  for (const [group, start] of starts.entries()) {
+    const end = start < doneDigits ? undefined : endOfCard(digits, starts, group);
+    if (end === undefined) continue;
+    redacted += run.slice(done, places[start]) + marker("card");
+    done = (places[end - 1] ?? 0) + 1;
+    doneDigits = end;
   }
   return redacted + run.slice(done);
 }
 
-/** Where the longest card number that starts with this group ends. */
-function endOfCard(groups: readonly { digits: string; start: number }[], first: number): number | undefined {
-  let digits = "";
-  let end: number | undefined;
-  for (let index = first; index < groups.length; index++) {
-    const group = groups[index];
-    if (group === undefined || digits.length + group.digits.length > 19) break;
-    digits += group.digits;
-    if (isCardNumber(digits)) end = group.start + group.digits.length;
+/** Where, in digits, the longest card number that starts with this group ends. */
+function endOfCard(digits: string, starts: readonly number[], group: number): number | undefined {
+  const start = starts[group] ?? 0;
+  let longest: number | undefined;
+  for (let next = group + 1; next < starts.length; next++) {
+    const end = starts[next] ?? 0;
+    if (end - start > MAX_DIGITS) break;
+    if (end - start >= MIN_DIGITS && isCardNumber(digits.slice(start, end))) longest = end;
   }
-  return end;
+  return longest;
 }
 
 // By what issuers' numbers begin with, and how long they are then: else one in ten of all other numbers would pass for
@@ -205,14 +235,15 @@ const ISSUED = new RegExp(
     .join("|"),
 );
 
-const isCardNumber = (digits: string): boolean => ISSUED.test(digits) && passesLuhn(digits);
+const isCardNumber = (digits: string): boolean => passesLuhn(digits) && ISSUED.test(digits);
 
 function passesLuhn(digits: string): boolean {
   let sum = 0;
-  for (let index = 0; index < digits.length; index++) {
-    const digit = Number(digits[digits.length - 1 - index]);
-    const weighed = index % 2 === 1 ? digit * 2 : digit;
+  let weight = 1;
+  for (let index = digits.length - 1; index >= 0; index--) {
+    const weighed = (digits.charCodeAt(index) - 48) * weight;
     sum += weighed > 9 ? weighed - 9 : weighed;
+    weight = 3 - weight;
   }
   return sum % 10 === 0;
 }
