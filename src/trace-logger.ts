@@ -112,9 +112,9 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
    */
   flush(options: WaitOptions = {}): Promise<FlushReport> {
     return withDeadline(options.timeoutMs ?? FLUSH_TIMEOUT_MS, async (passed) => {
-      const building = this.#deferred.finish();
+      const building = this.#deferred.finish(passed);
       // Not awaited when there is nothing to build: the watermark is then exactly where flush was called.
-      if (building) await Promise.race([building, passed]);
+      if (building) await building;
       return this.#delivery.drain(passed);
     });
   }
@@ -173,8 +173,8 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
 
   async #close(passed: Promise<void>): Promise<FlushReport> {
     this.#endOpenCalls();
-    const building = this.#deferred.finish();
-    if (building) await Promise.race([building, passed]);
+    const building = this.#deferred.finish(passed);
+    if (building) await building;
     this.#isClosed = true;
     this.#delivery.expedite();
     const report = await this.#delivery.drain(passed, () =>

@@ -1,13 +1,18 @@
 /** Work of ended calls that still has to be turned into traces: run off the callers' path, and waited for by `flush`. */
+import { isRequestBound } from "../runtime.ts";
 import { inTask } from "../sink.ts";
 import { contextSnapshot } from "./alarm.ts";
+import { withDeadline } from "./deadline.ts";
 
 export type DeferredWork = () => void | Promise<void>;
+
+/** So long after it was begun, work is taken for what ended with the request that began it: no hash takes as long. */
+const STRANDED_MS = 10_000;
 
 export class Deferred {
   readonly #outside = contextSnapshot();
   #waiting: DeferredWork[] = [];
-  readonly #running = new Set<Promise<void>>();
+  readonly #running = new Map<Promise<void>, DeferredWork>();
   readonly #onDone: () => void;
 
   /** `onDone` is told whenever some of the work is done. */
@@ -25,10 +30,18 @@ export class Deferred {
     if (this.#waiting.length === 1) this.#outside(() => inTask(() => this.run()));
   }
 
-  /** Runs what waits. `null` when nothing is left to wait for, else a promise of the end of it. */
-  finish(): Promise<unknown> | null {
+  /** Runs what waits, until it is done or the time has passed. `null` when nothing is left to wait for. */
+  finish(passed: Promise<void>): Promise<unknown> | null {
     this.run();
-    return this.#running.size === 0 ? null : Promise.all(this.#running);
+    if (this.#running.size === 0) return null;
+    const begun = new Map(this.#running);
+    const over = Promise.race([Promise.all(begun.keys()), passed]);
+    if (!isRequestBound()) return over;
+    const beginAgain = () => {
+      for (const [running, work] of begun) if (this.#running.delete(running)) this.#waiting.push(work);
+      return this.finish(passed);
+    };
+    return withDeadline(STRANDED_MS, (late) => Promise.race([over, late.then(beginAgain)]));
   }
 
   /** Start what waits, at once: at the last moment of the process, whatever can be built without waiting. */
@@ -38,7 +51,7 @@ export class Deferred {
     for (const work of works) {
       const running = work();
       if (!running) continue;
-      this.#running.add(running);
+      this.#running.set(running, work);
       void running.finally(() => {
         this.#running.delete(running);
         this.#onDone();

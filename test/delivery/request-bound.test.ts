@@ -56,6 +56,42 @@ test.each<[string, TraceLoggerOptions, (logger: TraceLogger) => void]>([
   expect(logger.stats.delivered).toBe(ids.length);
 });
 
+test("a request that dies while its media are hashed holds up no other, and the next one hashes them", async () => {
+  await using endpoint = await scriptedEndpoint();
+  const begun = Promise.withResolvers<void>();
+  const hashing = vi.spyOn(crypto.subtle, "digest").mockImplementationOnce(() => {
+    begun.resolve();
+    return new Promise(() => {}); // for its request is over by then
+  });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+    hashing.mockRestore();
+  });
+  const logger = new TraceLogger({ endpoint: endpoint.url, fetch: boundFetch });
+  const traced = tracingFetch(logger, { fetch: async () => Response.json({ model: "sees", choices: [] }) });
+  const image = { type: "image_url", image_url: { url: `data:image/png;base64,${"iVBORw0K".repeat(200)}` } };
+  const body = JSON.stringify({ model: "sees", messages: [{ role: "user", content: [image] }] });
+  // 1. A request makes a call and begins to flush; its client goes away, and it ends with that.
+  await serve(async () => {
+    await (await traced("https://provider.test/chat/completions", { method: "POST", body })).json();
+    void logger.flush();
+    await begun.promise;
+  });
+  vi.clearAllTimers(); // which end with it, too
+  // 2. Another one logs, and flushes.
+  const flushed = serve(() => {
+    void logger.logTrace(said("by hand"));
+    waitUntil(logger.flush());
+  });
+  // 3. It hears nothing of the hash in the time that any takes, and makes it itself.
+  await vi.advanceTimersByTimeAsync(10_000);
+  await flushed;
+  expect(endpoint.stored.map(({ model }) => model).sort()).toEqual(["olmo-2", "sees"]);
+  expect(await logger.flush()).toMatchObject({ pending: 0 });
+  expectBalance(logger.stats);
+});
+
 test("functions of Node that are there and throw, as in Next's edge runtime, are done without", async () => {
   await using endpoint = await scriptedEndpoint();
   const refuse = () => {
