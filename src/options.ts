@@ -232,14 +232,14 @@ export function resolveOptions(options: TraceLoggerOptions = {}): ResolvedOption
   return result.data as ResolvedOptions;
 }
 
-function isOn(value: string | undefined): boolean {
-  return value !== undefined && !["", "0", "false", "no", "off"].includes(value.toLowerCase());
+function isOn(value = ""): boolean {
+  return !/^(?:0|false|no|off)?$/i.test(value);
 }
 
 function badOption(issue: z.core.$ZodIssue | undefined, given: unknown): TraceLoggerError {
   if (issue?.code === "unrecognized_keys") {
     const names = [...issue.path, issue.keys.join(", ")].join(".");
-    return invalidOption(`There is no option \`${names}\`. Check the spelling against TraceLoggerOptions.`);
+    return invalidOption(`There is no option \`${names}\`: see TraceLoggerOptions.`);
   }
   const path = issue?.path ?? [];
   const name = String(path.at(-1) ?? "");

@@ -12,9 +12,8 @@ import type { CallEnding } from "../transcript.ts";
 import { partsToMessage, promptToMessages } from "./ai-sdk-messages.ts";
 import { collectParts, observeParts, type PartCollector, type SaidPart } from "./ai-sdk-parts.ts";
 import { type CallControl, HEADER, readControl } from "./call-control.ts";
-import { isCaptured, logCall, type ModelCall, toEnding } from "./model-call.ts";
+import { isCaptured, logCall, type ModelCall, resolveSharedOptions, toEnding } from "./model-call.ts";
 import { closeCall, openCall } from "./open-calls.ts";
-import { resolveCaptureOptions } from "./options.ts";
 import { takeHeader } from "./request.ts";
 
 /** Options of {@link tracingMiddleware}. */
@@ -58,7 +57,7 @@ type MiddlewareCall = Parameters<NonNullable<LanguageModelMiddleware["wrapGenera
  * await generateText({ model, prompt: "Hello" });
  */
 export function tracingMiddleware(sink: TraceSink, options: TracingMiddlewareOptions = {}): LanguageModelMiddleware {
-  const { captureErrors, shouldCapture } = resolveCaptureOptions(sink, options, ["captureErrors", "shouldCapture"]);
+  const { captureErrors, shouldCapture } = resolveSharedOptions(sink, options, ["captureErrors", "shouldCapture"]);
   const startCall = (params: LanguageModelV4CallOptions, model: LanguageModelV4): Call | undefined => {
     const control = controlOf(params);
     const { modelId, provider } = model;

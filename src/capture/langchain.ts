@@ -6,9 +6,17 @@ import type { CallEnding } from "../transcript.ts";
 import { type CallControl, HEADER, readControl } from "./call-control.ts";
 import { generationMessage, toChatMessage } from "./langchain-messages.ts";
 import { SaidSoFar } from "./langchain-said.ts";
-import { type ChatMessage, type Choice, isCaptured, logCall, type ModelCall, toEnding } from "./model-call.ts";
+import {
+  type ChatMessage,
+  type Choice,
+  isCaptured,
+  logCall,
+  type ModelCall,
+  resolveSharedOptions,
+  toEnding,
+} from "./model-call.ts";
 import { closeCall, openCall, touchCall } from "./open-calls.ts";
-import { checkOption, resolveCaptureOptions } from "./options.ts";
+import { checkOption } from "./options.ts";
 
 /** Options of {@link tracingHandler}. */
 export interface TracingHandlerOptions {
@@ -66,7 +74,7 @@ export interface TracingHandler extends CallbackHandlerMethods {
  */
 export function tracingHandler(sink: TraceSink, options: TracingHandlerOptions = {}): TracingHandler {
   const names = ["captureErrors", "shouldCapture", "maxOpenCalls"];
-  const { captureErrors, shouldCapture } = resolveCaptureOptions(sink, options, names);
+  const { captureErrors, shouldCapture } = resolveSharedOptions(sink, options, names);
   const { maxOpenCalls = 1_000 } = options;
   const isCount = Number.isSafeInteger(maxOpenCalls) && maxOpenCalls > 0;
   checkOption("maxOpenCalls", "a whole number above 0", maxOpenCalls, isCount);

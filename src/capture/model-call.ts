@@ -1,4 +1,6 @@
 /** From a model call that a framework has told us of, however it ended, to the trace that goes to the sink. */
+import { invalidOption } from "../errors.ts";
+import { isObject } from "../json.ts";
 import type { TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import { type CallEnding, choiceMessages, toCallMessage, toTraceMessage } from "../transcript.ts";
@@ -7,6 +9,7 @@ import type { CallControl } from "./call-control.ts";
 import { logMarked } from "./mark-trace.ts";
 import { describeMedia } from "./media.ts";
 import { whenThere } from "./once.ts";
+import { type CaptureOptions, resolveCaptureOptions } from "./options.ts";
 
 /** An OpenAI-style message, open-ended. */
 export type ChatMessage = { readonly role: string; readonly [field: string]: unknown };
@@ -23,6 +26,21 @@ export interface ModelCall {
   readonly usage?: object | undefined;
   /** Absent when the call is complete. */
   readonly ending: CallEnding | undefined;
+}
+
+/** What an adapter takes of the options of capture: the requests are not its own to change or to bound. */
+type SharedOptions<Call> = Pick<CaptureOptions<Call>, "captureErrors" | "shouldCapture">;
+
+/**
+ * @param names of the options that this adapter has
+ * @throws {TraceLoggerError} `invalid_option`
+ */
+export function resolveSharedOptions<Call>(sink: TraceSink, options: SharedOptions<Call>, names: readonly string[]) {
+  const unknown = Object.keys(options ?? {}).find((name) => !names.includes(name));
+  if (unknown !== undefined)
+    throw invalidOption(`There is no option \`${unknown}\` here. There are: ${names.join(", ")}.`);
+  const shared = ({ captureErrors, shouldCapture }: SharedOptions<Call>) => ({ captureErrors, shouldCapture });
+  return resolveCaptureOptions(sink, isObject(options) ? shared(options) : options);
 }
 
 /** Hand the trace of a call to the sink. Never throws into the call. */

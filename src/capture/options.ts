@@ -51,14 +51,10 @@ export type ResolvedCaptureOptions<Call = CallInfo> = Required<CaptureOptions<Ca
   readonly maxResponseBytes: number | undefined;
 };
 
-/**
- * @param names of the options that there are. `fetch` is for those who take it to check.
- * @throws {TraceLoggerError} `invalid_option`: which one, what was expected, what came.
- */
+/** @throws {TraceLoggerError} `invalid_option`: which one, what was expected, what came. */
 export function resolveCaptureOptions<Call = CallInfo>(
   sink: TraceSink,
   options: CaptureOptions<Call> = {},
-  names = ["captureErrors", "shouldCapture", "includeUsage", "maxResponseBytes", "fetch"],
 ): ResolvedCaptureOptions<Call> {
   checkOption("options", "an object", options, isObject(options));
   const { captureErrors = false, includeUsage = false, maxResponseBytes, shouldCapture } = options;
@@ -78,10 +74,11 @@ export function resolveCaptureOptions<Call = CallInfo>(
     shouldCapture,
     shouldCapture === undefined || typeof shouldCapture === "function",
   );
-  const unknown = Object.keys(options).find((name) => !names.includes(name));
-  if (unknown !== undefined)
-    throw invalidOption(`There is no option \`${unknown}\` here. There are: ${names.join(", ")}.`);
-  return { captureErrors, includeUsage, maxResponseBytes, shouldCapture };
+  // `fetch` is for those who take it to check.
+  const resolved = { captureErrors, includeUsage, maxResponseBytes, shouldCapture, fetch: undefined };
+  const unknown = Object.keys(options).find((name) => !(name in resolved));
+  if (unknown !== undefined) throw invalidOption(`There is no option \`${unknown}\`: see CaptureOptions.`);
+  return resolved;
 }
 
 /** @throws {TraceLoggerError} `invalid_option` when it is not ok. */

@@ -3,11 +3,9 @@ import { isRequestBound } from "../runtime.ts";
 import { inTask } from "../sink.ts";
 import { contextSnapshot } from "./alarm.ts";
 import { withDeadline } from "./deadline.ts";
+import { STRANDED_MS } from "./driver.ts";
 
 export type DeferredWork = () => void | Promise<void>;
-
-/** So long after it was begun, work is taken for what ended with the request that began it: no hash takes as long. */
-const STRANDED_MS = 10_000;
 
 export class Deferred {
   readonly #outside = contextSnapshot();
@@ -37,6 +35,7 @@ export class Deferred {
     const begun = new Map(this.#running);
     const over = Promise.race([Promise.all(begun.keys()), passed]);
     if (!isRequestBound()) return over;
+    // What a request has begun to hash ends with it, and nobody hears of the hash: begin anew, in this request.
     const beginAgain = () => {
       for (const [running, work] of begun) if (this.#running.delete(running)) this.#waiting.push(work);
       return this.finish(passed);

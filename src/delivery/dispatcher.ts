@@ -7,7 +7,7 @@ import type { LossReason, TraceLoggerEvent } from "../receipts.ts";
 import { Alarm, monotonicMs } from "./alarm.ts";
 import { decodeTrace } from "./choices-form.ts";
 import type { Deliver, Delivery } from "./deliver.ts";
-import { Driver } from "./driver.ts";
+import { Driver, STRANDED_MS } from "./driver.ts";
 import {
   abandoned,
   answered,
@@ -36,8 +36,6 @@ export interface DispatcherParts {
 
 /** A trace that failed so often while others passed is given up: waiting cannot help it. */
 const POISON_FAILURES = 8;
-/** So long after its start, a request that somebody else has begun is taken for one that ended with whoever began it. */
-const STRANDED_MS = 10_000;
 
 /** What left in one request. */
 interface InFlight {

@@ -5,6 +5,9 @@
 import { monotonicMs } from "./alarm.ts";
 import { withDeadline } from "./deadline.ts";
 
+/** So long after its start, what somebody else has begun is taken for something that ended with whoever began it. */
+export const STRANDED_MS = 10_000;
+
 /** One who waits, and sends meanwhile. */
 export class Driver {
   isOver = false;
