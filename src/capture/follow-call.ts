@@ -1,10 +1,10 @@
 /** From a call that is made, however it goes, to the trace that the sink gets. Loaded by those who trace calls. */
-import { isObject } from "../json.ts";
 import type { TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import type { CallEnding } from "../transcript.ts";
 import { type CapturedCall, rawTrace } from "./call.ts";
 import type { CallControl } from "./call-control.ts";
+import { toEnding } from "./ending.ts";
 import { logMarked } from "./mark-trace.ts";
 import { loading, once, orElse, whenThere } from "./once.ts";
 import type { ResolvedCaptureOptions } from "./options.ts";
@@ -75,27 +75,5 @@ export function followCall(request: MadeCall, control: CallControl, settings: Fo
 
 function toCallEnding(ending: BodyEnding, signal: AbortSignal | undefined): CallEnding | undefined {
   if (ending.how === "complete") return undefined;
-  const error = ending.how === "failed" ? ending.error : undefined;
-  try {
-    const byCaller =
-      ending.how === "cancelled" || signal?.aborted || (isObject(error) && error["name"] === "AbortError");
-    return byCaller ? { ended: "aborted" } : { ended: "failed", error: describeError(error) };
-  } catch {
-    return { ended: "failed" }; // an error that cannot be read
-  }
-}
-
-/** Of causes that go on and on, or round, the first ones say enough. */
-const MAX_CAUSES = 10;
-
-function describeError(error: unknown, causes = MAX_CAUSES): unknown {
-  // By its shape: `fetch` throws errors of another realm than ours in Jest.
-  if (!isObject(error) || typeof error["message"] !== "string") return String(error);
-  const { name, message, code, cause } = error;
-  return {
-    name: String(name),
-    message,
-    ...(code === undefined ? {} : { code: typeof code === "number" ? code : String(code) }),
-    ...(cause === undefined || causes === 0 ? {} : { cause: describeError(cause, causes - 1) }),
-  };
+  return ending.how === "cancelled" ? { ended: "aborted" } : toEnding(ending.error, signal);
 }

@@ -6,6 +6,7 @@ import type { TraceInput } from "../trace.ts";
 import { type CallEnding, choiceMessages, toCallMessage, toTraceMessage } from "../transcript.ts";
 import { isBytes } from "./bytes.ts";
 import type { CallControl } from "./call-control.ts";
+import { toEnding as endingOf } from "./ending.ts";
 import { logMarked } from "./mark-trace.ts";
 import { describeMedia } from "./media.ts";
 import { whenThere } from "./once.ts";
@@ -97,15 +98,9 @@ export function isCaptured<Call>(
   }
 }
 
-/** The ending that an error means: aborted when the caller's signal or the error itself says so, else failed. */
+/** The ending that an error means. */
 export function toEnding(error: unknown, signal: AbortSignal | undefined): CallEnding {
-  try {
-    const { name }: Record<string, unknown> = Object(error); // anything can be thrown
-    if (signal?.aborted || name === "AbortError" || name === "ModelAbortError") return { ended: "aborted" };
-    return { ended: "failed", error: plainError(error) ?? describeError(error) };
-  } catch {
-    return { ended: "failed" }; // an error that cannot be read
-  }
+  return endingOf(error, signal, plainError);
 }
 
 /** An error that a stream told is handed on as what the provider said of it, in an object without a class. */
@@ -120,15 +115,4 @@ function plainError(error: unknown): unknown {
   } catch {
     return undefined; // it is no data: cyclic, say
   }
-}
-
-function describeError(error: unknown): object {
-  const { name, message, status, statusCode, code }: Record<string, unknown> = Object(error);
-  const httpStatus = [status, statusCode].find((one) => typeof one === "number");
-  return {
-    ...(typeof name === "string" && { name }),
-    message: typeof message === "string" ? message : String(error),
-    ...(httpStatus !== undefined && { status: httpStatus }),
-    ...(code !== undefined && code !== null && { code }),
-  };
 }

@@ -249,6 +249,25 @@ describe("how a call ended", () => {
     expect((await endingOf(sink)).call).toEqual({ ended: "aborted" });
   });
 
+  test("aborted by the caller's own time limit, which is told; of other reasons nothing is", async () => {
+    const late = new DOMException("The operation was aborted due to timeout", "TimeoutError"); // AbortSignal.timeout's
+    const toldOf = [{ error: { name: "TimeoutError", message: late.message } }, {}];
+    for (const [index, reason] of [late, new Error("s3cret")].entries()) {
+      const { sink } = traced();
+      server.script(endless(...beginning));
+      const controller = new AbortController();
+      const fetch = tracingFetch(sink);
+      const init = { method: "POST", body: JSON.stringify(ask), signal: controller.signal };
+      const { body } = await fetch(`${server.baseURL}/chat/completions`, init);
+      const reader = body?.getReader();
+      await reader?.read();
+      controller.abort(reason);
+      await expect(reader?.read()).rejects.toBe(reason);
+      expect((await endingOf(sink)).call).toMatchObject({ ended: "aborted", ...toldOf[index] });
+      expect(JSON.stringify(sink.traces)).not.toContain("s3cret");
+    }
+  });
+
   test("failed midway: the connection broke", async () => {
     server.script(broken(...beginning));
     const { client, sink } = traced();
