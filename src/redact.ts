@@ -1,3 +1,4 @@
+import { describeGot, invalidOption } from "./errors.ts";
 import { isObject } from "./json.ts";
 import { type Hide, hideContent, looksLikeIdentifier } from "./redact/hide.ts";
 import {
@@ -77,6 +78,13 @@ export function redactContent({ salt = "" }: RedactContentOptions = {}): TraceRe
 export function composeRedactors(...redactors: readonly TraceRedactor<Trace>[]): TraceRedactor<Trace>;
 export function composeRedactors(...redactors: readonly TraceRedactor[]): TraceRedactor;
 export function composeRedactors(...redactors: readonly TraceRedactor[]): TraceRedactor {
+  // Now, and not by the loss of every trace.
+  for (const redactor of redactors) {
+    if (typeof redactor !== "function")
+      throw invalidOption(
+        `composeRedactors: expected functions, such as \`redactSecrets()\`, got ${describeGot(redactor)}.`,
+      );
+  }
   return (trace) =>
     redactors.reduce<Trace | Promise<Trace>>(
       (redacted, redactor) => (isPromise(redacted) ? Promise.resolve(redacted).then(redactor) : redactor(redacted)),

@@ -297,6 +297,11 @@ describe("redactCardNumbers", () => {
   });
 });
 
+test("what is no redactor cannot be composed", () => {
+  // @ts-expect-error the point of the test
+  expect(() => composeRedactors("emails")).toThrow(/expected functions, such as `redactSecrets\(\)`, got string/);
+});
+
 /** The definition, group by group: of what begins a card the longest, then on behind it. */
 function redactedGroups(groups: readonly string[]): string {
   const [group, ...rest] = groups;

@@ -1,5 +1,6 @@
 /** The endpoint: one function from a Request to a Response, which runs wherever `fetch` does. */
 import { invalidOption, type TraceLoggerError } from "../errors.ts";
+import { isObject } from "../json.ts";
 import { tellBatch, tellFailure, tellSuccess } from "./answers.ts";
 import { type KeyCheck, keyCheck } from "./api-key.ts";
 import { answerItems, itemsOf, WRITES_AT_ONCE } from "./batch.ts";
@@ -87,7 +88,7 @@ const INTAKE_PATHS = ["/", "/prod"];
 /**
  * Make an endpoint.
  *
- * @throws {TraceLoggerError} `invalid_option` for a mode that does not exist, an empty key, or a limit that is none.
+ * @throws {TraceLoggerError} `invalid_option` for an option or a mode that does not exist, no store, an empty key, or a limit that is none.
  */
 export function createEndpoint(options: EndpointOptions): Endpoint {
   const settings = resolve(options);
@@ -187,13 +188,43 @@ function ignoringErrors(callback: () => void): void {
   }
 }
 
+/** All that there are: a misspelt one is refused. `apiKey` for `apiKeys` would leave the endpoint open to everyone. */
+const NAMES: Readonly<Record<keyof EndpointOptions, true>> = {
+  store: true,
+  mode: true,
+  apiKeys: true,
+  maxRequestBytes: true,
+  maxTraces: true,
+  maxMessages: true,
+  maxDepth: true,
+  sharePages: true,
+  layout: true,
+  shareLinks: true,
+  browse: true,
+  publicUrl: true,
+  onStored: true,
+  onError: true,
+};
+
+function checkNames(options: EndpointOptions): void {
+  if (!isObject(options)) throw invalidOption("createEndpoint: the options must be an object with a `store`.");
+  const unknown = Object.keys(options).find((name) => !(name in NAMES));
+  if (unknown === undefined) return;
+  throw invalidOption(`createEndpoint: there is no option ${unknown}. There are: ${Object.keys(NAMES).join(", ")}.`);
+}
+
+const isStore = (store: unknown): boolean =>
+  isObject(store) && ["put", "read", "list"].every((method) => typeof store[method] === "function");
+
 function resolve(options: EndpointOptions): Settings {
+  checkNames(options);
   const { mode = "proxy", apiKeys = [], sharePages = true, layout = "contract" } = options;
+  if (!isStore(options.store)) throw badOption("store", "one like fileStore(dir), with put, read and list");
   if (!Object.hasOwn(MODES, mode)) throw badOption("mode", Object.keys(MODES).join(" or "));
   if (![true, false, "on-demand"].includes(sharePages)) throw badOption("sharePages", 'true, false or "on-demand"');
   if (!["contract", "partitioned"].includes(layout)) throw badOption("layout", "contract or partitioned");
-  if (apiKeys.some((key) => typeof key !== "string" || key === ""))
-    throw badOption("apiKeys", "strings that are not empty");
+  if (!Array.isArray(apiKeys) || apiKeys.some((key) => typeof key !== "string" || key === ""))
+    throw badOption("apiKeys", "a list of strings that are not empty");
   return {
     options,
     store: options.store,

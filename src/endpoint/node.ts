@@ -38,9 +38,12 @@ export interface RunningServer {
 export async function startServer(
   options: ServerOptions & (EndpointOptions | { readonly handler: Endpoint }),
 ): Promise<RunningServer> {
-  const { host = "127.0.0.1", port = 0, allowedHosts, closeTimeoutMs = 10_000 } = options;
+  const { host = "127.0.0.1", port = 0, allowedHosts, closeTimeoutMs = 10_000, ...made } = options ?? {};
   checkNames(allowedHosts);
-  const endpoint = "handler" in options ? options.handler : createEndpoint(options);
+  // Node would take a text for the path of a socket.
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw invalidOption("startServer: the option port must be a whole number from 0 to 65535.");
+  const endpoint = "handler" in made ? made.handler : createEndpoint(made);
   const handler = allowedHosts || isLoopback(host) ? knownNamesOnly(endpoint, allowedHosts) : endpoint;
   const server = createServer();
   // Longer than the idle time of usual clients and balancers, so that they close first: the other way round, a request

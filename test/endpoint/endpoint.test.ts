@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test, vi } from "vitest";
-import { createEndpoint, type EndpointOptions } from "../../src/endpoint/index.ts";
+import { createEndpoint, type EndpointOptions, fileStore } from "../../src/endpoint/index.ts";
 import { filesUnder, ORIGIN, postRequest, testEndpoint, told, trace } from "./support.ts";
 
 const LOG = "logs/olmo-2/20240504/trace-1.json";
@@ -217,11 +217,15 @@ describe("options", () => {
   test.each([
     [{ mode: "aws" }, "mode must be proxy or deployed or published or both"],
     [{ mode: "toString" }, "mode must be proxy or deployed or published or both"],
-    [{ apiKeys: [""] }, "apiKeys must be strings that are not empty"],
+    [{ apiKeys: [""] }, "apiKeys must be a list of strings that are not empty"],
+    [{ apiKeys: "key" }, "apiKeys must be a list of strings that are not empty"],
+    [{ apiKey: "key" }, "there is no option apiKey. There are: store, mode, apiKeys, "],
+    [{ store: undefined }, "store must be one like fileStore(dir)"],
+    [{ store: {} }, "store must be one like fileStore(dir)"],
     [{ maxRequestBytes: 0 }, "maxRequestBytes must be a whole number from 1"],
     [{ maxDepth: Number.NaN }, "maxDepth must be a whole number from 1"],
   ])("%o is refused at once", (options, message) => {
     // The wrong type is the point of the test.
-    expect(() => createEndpoint({ store: {}, ...options } as unknown as EndpointOptions)).toThrow(message);
+    expect(() => createEndpoint({ store: fileStore("x"), ...options } as unknown as EndpointOptions)).toThrow(message);
   });
 });

@@ -156,6 +156,11 @@ describe("names under which a server is asked for", () => {
     expect(await ask("tracelogger", {})).toMatch(/--allow-host NAME.*`allowedHosts`/);
   });
 
+  test.each(["abc", 70_000, -1, 1.5])("%j is no port", async (port) => {
+    const options = { handler: async () => new Response(), port: port as number }; // the point of the test
+    await expect(startServer(options)).rejects.toThrow(/port must be a whole number from 0 to 65535/);
+  });
+
   test.each(["a:80", "http://a", "*", "", 7, "a/b"])("%j is none", async (name) => {
     const options = { handler: async () => new Response(), allowedHosts: [name as string] }; // the point of the test
     await expect(startServer(options)).rejects.toThrow(/allowedHosts must be a list of names without a port/);

@@ -1,3 +1,4 @@
+import { invalidOption, invalidValue } from "../../errors.ts";
 import { type Processes, systemProcesses } from "../../processes.ts";
 import type { SpoolEvent } from "./events.ts";
 import { nodeFs, type SpoolFs } from "./file-system.ts";
@@ -39,7 +40,33 @@ export interface SpoolDeps {
 /** The options with every default filled in. */
 export type SpoolSettings = Required<{ [K in keyof SpoolOptions]: NonNullable<SpoolOptions[K]> }>;
 
+const LEAST: Readonly<Record<keyof SpoolOptions, 0 | 1 | undefined>> = {
+  dir: undefined,
+  fsync: undefined,
+  maxBytes: 1,
+  maxAgeMs: 1,
+  segmentBytes: 1,
+  staleAfterMs: 0,
+  retryAfterMs: 0,
+};
+
+/** @throws {TraceLoggerError} `invalid_option` */
+function check(options: SpoolOptions): void {
+  for (const [name, value] of Object.entries<unknown>({ ...options })) {
+    if (!Object.hasOwn(LEAST, name))
+      throw invalidOption(`There is no option \`spool.${name}\`. There are: ${Object.keys(LEAST).join(", ")}, open.`);
+    const least = LEAST[name as keyof SpoolOptions]; // as just looked up
+    const isNumber = typeof value === "number" && least !== undefined && value >= least;
+    if (least !== undefined && value !== undefined && !isNumber)
+      throw invalidValue(`spool.${name}`, `a number from ${least}`, value);
+  }
+  if (![undefined, "always", "interval", "never"].includes(options.fsync))
+    throw invalidValue("spool.fsync", '"always", "interval" or "never"', options.fsync);
+}
+
+/** @throws {TraceLoggerError} `invalid_option` */
 export function settingsOf(options: SpoolOptions): SpoolSettings {
+  check(options);
   const maxBytes = options.maxBytes ?? 1024 ** 3;
   return {
     dir: options.dir,

@@ -52,7 +52,11 @@ export interface Spool {
 
 const mostTries = 3;
 
-/** Opens a spool. Never throws: where the folder cannot be used, it says so by an event and keeps trying. */
+/**
+ * Opens a spool. Where the folder cannot be used, it says so by an event and keeps trying.
+ *
+ * @throws {TraceLoggerError} `invalid_option`, and nothing else
+ */
 export function openSpool(options: SpoolOptions, deps: Partial<SpoolDeps> = {}): Spool {
   const { onEvent, ...rest } = { ...defaultDeps, ...deps };
   // Guarded: the host's code may throw.

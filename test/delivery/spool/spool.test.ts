@@ -1,6 +1,8 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { openSpool } from "../../../src/delivery/spool/spool.ts";
+import { TraceLogger } from "../../../src/index.ts";
 import { decode, PretendProcesses, readAll, recordOf, startSpool, temporaryFolder } from "./support.ts";
 
 const day = 24 * 3600 * 1000;
@@ -161,4 +163,17 @@ test("what is read back in one go stays what it was, however often the reader's 
   expect(readAll(spool, { maxRecords: 1000, maxBytes: 1e9 }).map(({ body }) => decode(body) === texts.shift())).toEqual(
     Array(60).fill(true),
   );
+});
+
+test.each<[object, RegExp]>([
+  [{ fsync: "sometimes" }, /`spool.fsync`: expected "always", "interval" or "never", got string/],
+  [{ maxbytes: 1 }, /no option `spool.maxbytes`. There are: dir, /],
+  [{ maxBytes: "1 GiB" }, /`spool.maxBytes`: expected a number from 1, got string/],
+  [{ maxAgeMs: 0 }, /`spool.maxAgeMs`: expected a number from 1, got 0/],
+])("an option like %j is refused at once, and by the logger", (options, message) => {
+  const dir = temporaryFolder();
+  expect(() => openSpool({ dir, ...options })).toThrow(message);
+  const make = () => new TraceLogger({ endpoint: "http://127.0.0.1:9", spool: { dir, open: openSpool, ...options } });
+  expect(make).toThrow(message);
+  expect(readdirSync(dir)).toEqual([]);
 });
