@@ -15,6 +15,11 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** What stands there; undefined where there is no such place. */
+export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce((at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined), value);
+}
+
 /** Of parsed JSON. Undefined for what is nested too deeply. */
 export function copyJson(value: JsonObject): JsonObject | undefined {
   try {

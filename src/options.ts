@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import type { SpoolSetting } from "./delivery/open-spool.ts";
 import { invalidOption, invalidValue, type TraceLoggerError } from "./errors.ts";
-import { isObject, type JsonObject } from "./json.ts";
+import { isObject, type JsonObject, valueAt } from "./json.ts";
 import type { TraceLoggerEvent, TraceLoss } from "./receipts.ts";
 import type { Trace } from "./trace.ts";
 
@@ -243,11 +243,7 @@ function badOption(issue: z.core.$ZodIssue | undefined, given: unknown): TraceLo
   }
   const path = issue?.path ?? [];
   const name = String(path.at(-1) ?? "");
-  const value = path.reduce<unknown>(
-    (at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined),
-    given,
-  );
-  return invalidValue(path.join("."), EXPECTED[name] ?? "a function", value);
+  return invalidValue(path.join("."), EXPECTED[name] ?? "a function", valueAt(given, path));
 }
 
 function refuseAuthorization(endpoint: string, headers: Readonly<Record<string, string>>): void {

@@ -7,6 +7,7 @@
 import { v7 as uuidv7 } from "uuid";
 import * as z from "zod/mini";
 import { type TraceIssue, TraceValidationError } from "./errors.ts";
+import { valueAt } from "./json.ts";
 import { readPlain } from "./plain-trace.ts";
 
 /** Who may speak in a trace. Other roles (`developer`, `tool`, …) are mapped onto these (README, "The mapping"). */
@@ -228,25 +229,11 @@ const RULES: Record<RuleName, (value: unknown) => Pick<TraceIssue, "expected" | 
   }),
 };
 
-function ruleName(path: Path): RuleName {
-  const [first, index, field] = path;
-  if (first === "messages") {
-    if (index === undefined) return "messages";
-    return field === "role" || field === "content" ? field : "message";
-  }
-  if (first === "object" || first === "system_fingerprint") return "text";
-  if (first === "model" || first === "created" || first === "id" || first === "choices" || first === "usage")
-    return first;
-  return "";
-}
-
-function valueAt(input: unknown, path: Path): unknown {
-  let value = input;
-  for (const key of path) {
-    if (typeof value !== "object" || value === null) return undefined;
-    value = Reflect.get(value, key);
-  }
-  return value;
+function ruleName([field = "", index, inMessage]: Path): RuleName {
+  if (field === "messages" && index !== undefined)
+    return inMessage === "role" || inMessage === "content" ? inMessage : "message";
+  if (field === "object" || field === "system_fingerprint") return "text";
+  return field in RULES ? (field as RuleName) : ""; // as just found
 }
 
 function formatPath(path: Path): string {
@@ -259,19 +246,12 @@ function formatPath(path: Path): string {
 /** Type and size only: what a trace says never enters a message, except a role (a word of the contract) and a time. */
 function describeValue(value: unknown, path: Path = []): string {
   if (value === null) return "null";
+  if (value === undefined) return "nothing";
   if (Array.isArray(value)) return `a list of ${value.length}`;
-  switch (typeof value) {
-    case "string": {
-      const isRole = path.at(-1) === "role" && /^[a-z_]{1,20}$/.test(value);
-      return isRole ? `"${value}"` : `a string of ${value.length} characters`;
-    }
-    case "number":
-      return path[0] === "created" ? `the number ${value}` : "a number";
-    case "undefined":
-      return "nothing";
-    case "object":
-      return "an object";
-    default:
-      return `a ${typeof value}`;
+  if (typeof value === "object") return "an object";
+  if (typeof value === "string") {
+    const isRole = path.at(-1) === "role" && /^[a-z_]{1,20}$/.test(value);
+    return isRole ? `"${value}"` : `a string of ${value.length} characters`;
   }
+  return path[0] === "created" && typeof value === "number" ? `the number ${value}` : `a ${typeof value}`;
 }

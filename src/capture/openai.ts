@@ -2,7 +2,7 @@ import { describeGot, invalidOption, TraceLoggerError } from "../errors.ts";
 import { isObject } from "../json.ts";
 import type { TraceSink } from "../sink.ts";
 import { type CaptureOptions, resolveCaptureOptions } from "./options.ts";
-import { type Fetch, tracesTo, tracingFetch } from "./tracing-fetch.ts";
+import { type Fetch, tracingFetch } from "./tracing-fetch.ts";
 
 /** What we need of a client: SDKs of the OpenAI make call the `fetch` they hold. */
 interface Client {
@@ -32,8 +32,8 @@ export function wrapOpenAI<C extends object>(client: C, sink: TraceSink, options
   if (!isClient(client)) throw unsupported(client);
   const caller = callerBehind(client);
   const bare = fetchOf(caller);
-  if (tracesTo(bare, sink)) return client;
   const fetch = tracingFetch(sink, { ...options, fetch: bare });
+  if (fetch === bare) return client; // it traces already
   try {
     const isOwn = caller === client && !isChanged(client);
     const copy = isOwn ? client.withOptions?.({ ...forgotten(client), fetch }) : undefined;
@@ -116,7 +116,7 @@ function unsupported(client: unknown, cause?: unknown): TraceLoggerError {
   const got = isObject(client) ? `an object of class ${client.constructor?.name}` : describeGot(client);
   return new TraceLoggerError(
     `wrapOpenAI cannot wrap ${got}: expected a client like \`new OpenAI()\`, with \`chat.completions\` or \`responses\`, ` +
-      "which makes its calls through a `fetch` of its own. " +
+      "and a `fetch` of its own. " +
       "If your client takes a custom `fetch`, give it `tracingFetch(logger)`; else call `logTrace` yourself.",
     { code: "unsupported_client", cause },
   );

@@ -2,8 +2,9 @@ import type { TraceSink } from "../sink.ts";
 import { isPromise } from "../thenable.ts";
 import { parseObject } from "./call.ts";
 import { takeControl } from "./call-control.ts";
+import type { FollowedCall } from "./follow-call.ts";
 import type { UsageCall } from "./include-usage.ts";
-import { loading, once, whenThere } from "./once.ts";
+import { loading, once, orElse, whenThere } from "./once.ts";
 import { type CaptureOptions, checkOption, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
 import { type Api, describeRequest, type MadeCall, snapshotBody } from "./request.ts";
 
@@ -28,11 +29,6 @@ const APIS = /\/(chat\/completions|responses|completions)\/?$/;
 /** On every fetch of ours: the sinks it writes to. `Symbol.for`, so that the ESM and the CJS copy understand each other. */
 const sinksOf = Symbol.for("tracelogger.sinks");
 
-/** Does this fetch already write to the sink? */
-export function tracesTo(fetch: object, sink: TraceSink): boolean {
-  return sinksBehind(fetch).includes(sink);
-}
-
 function sinksBehind(fetch: object): readonly TraceSink[] {
   return sinksOf in fetch ? (fetch[sinksOf] as readonly TraceSink[]) : []; // only we set it
 }
@@ -50,16 +46,18 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
   checkOption("fetch", "a function", given, given === undefined || typeof given === "function");
   const { fetch: before } = globalThis;
   const asked = given ?? before;
-  if (asked && tracesTo(asked, sink)) return asked;
+  if (asked && sinksBehind(asked).includes(sink)) return asked;
   let isAsking = false;
-  const base: Fetch = (...request) => {
-    isAsking = !given;
-    try {
-      return (given ?? globalThis.fetch)(...request);
-    } finally {
-      isAsking = false;
-    }
-  };
+  const base: Fetch =
+    given ??
+    ((...request) => {
+      isAsking = true;
+      try {
+        return globalThis.fetch(...request);
+      } finally {
+        isAsking = false;
+      }
+    });
   const settings = { ...resolved, sink };
 
   loading(loadCapture());
@@ -74,26 +72,20 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
     const call = control.off ? undefined : readCall(rest, resolved);
     if (!call) return base(...request);
     const follow = ({ followCall }: Capture) => followCall(call, control, settings);
-    const followed = loading(whenThere(loadCapture(), follow));
-    const respond = (response: Response) =>
-      isPromise(followed)
-        ? followed.then(
-            (call) => call.respond(response),
-            () => response,
-          )
-        : followed.respond(response);
+    // Undefined where it could not be loaded.
+    const followed = orElse<FollowedCall | undefined>(
+      () => whenThere(loadCapture(), follow),
+      () => undefined,
+    );
+    const respond = (response: Response) => whenThere(followed, (call) => call?.respond(response) ?? response);
     const fail = async (error: unknown): Promise<never> => {
-      if (resolved.captureErrors)
-        await Promise.resolve(followed).then(
-          (call) => call.fail(error),
-          () => {},
-        );
+      if (resolved.captureErrors) (await followed)?.fail(error);
       throw error;
     };
     if (!resolved.includeUsage) {
-      const tapped = isPromise(followed) ? request : followed.tap(given ?? globalThis.fetch, request);
+      const tapped = isPromise(followed) ? undefined : followed?.tap(given ?? globalThis.fetch, request);
       // A mock may give the response itself: whoever awaits it does not notice.
-      return Promise.resolve(base(...tapped)).then(respond, fail);
+      return Promise.resolve(base(...(tapped ?? request))).then(respond, fail);
     }
     return askForUsage({ ...call, args: request, send: base, respond, refusing }).catch(fail);
   };
