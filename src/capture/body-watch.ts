@@ -70,9 +70,12 @@ export class BodyWatch implements OpenCall {
   }
 
   #add(chunk: Bytes): void {
-    if (!this.#options) return;
-    this.#record ??= startRecording(this.#options);
-    this.#record.add(chunk);
+    if (this.#options) this.#recording(this.#options).add(chunk);
+  }
+
+  #recording(options: WatchOptions): Recording {
+    this.#record ??= startRecording(options);
+    return this.#record;
   }
 
   end(ending: BodyEnding): void {
@@ -126,10 +129,11 @@ export class BodyWatch implements OpenCall {
       // Reads under way fail when the lock is given back; the stream goes on.
       if (!isReleased) this.end({ how: "failed", error });
     };
-    const { wire } = this.#options ?? {};
-    this.#isWired ??= wire?.flowTo((chunk) => this.#add(chunk)) ?? false;
+    const options = this.#options;
+    this.#isWired ??= options?.wire?.flowTo(this.#recording(options).add) ?? false;
     // `closed` and not only `read()`: a stream breaks for its reader at once, also when nothing is being read.
-    if (this.#isWired) reader.closed.then(() => this.end({ how: wire?.isOver ? "complete" : "cancelled" }), fail);
+    if (this.#isWired)
+      reader.closed.then(() => this.end({ how: options?.wire?.isOver ? "complete" : "cancelled" }), fail);
     else reader.closed.catch(fail);
     this.#hasReader = true;
     const seen = this.#seen(fail);
