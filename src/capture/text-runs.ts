@@ -90,8 +90,8 @@ export function findTextRun(slot: TextSlot, text: string, start: number): TextRu
     for (let index = 0; ; index++) {
       to = endOfString(text, from);
       if (index === at) piece = text.slice(from, to);
-      const part = between[index];
-      if (part === undefined) break;
+      if (index === between.length) break; // and no look beyond it, which is slow
+      const part = between[index] ?? "";
       if (!standsAt(part, text, to)) return runOf(slot, said, { start, end });
       from = to + part.length;
     }
