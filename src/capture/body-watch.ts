@@ -121,6 +121,18 @@ export class BodyWatch implements OpenCall {
     else this.#endingSoon ??= ending;
   }
 
+  /** Is what arrives recorded from now on? */
+  #flow(): boolean {
+    const options = this.#options;
+    return options?.wire?.flowTo(this.#recording(options).add) ?? false;
+  }
+
+  /** Apart from the reader's methods: a reader may live on for long, and is not to hold what was sent. */
+  #endWhen(closed: Promise<unknown>, fail: (error: unknown) => void): void {
+    const wire = this.#options?.wire;
+    closed.then(() => this.end({ how: wire?.isOver ? "complete" : "cancelled" }), fail);
+  }
+
   /** The same reader, watched. */
   reader(reader: Reader): Reader {
     const { read, cancel, releaseLock } = reader;
@@ -129,11 +141,9 @@ export class BodyWatch implements OpenCall {
       // Reads under way fail when the lock is given back; the stream goes on.
       if (!isReleased) this.end({ how: "failed", error });
     };
-    const options = this.#options;
-    this.#isWired ??= options?.wire?.flowTo(this.#recording(options).add) ?? false;
+    this.#isWired ??= this.#flow();
     // `closed` and not only `read()`: a stream breaks for its reader at once, also when nothing is being read.
-    if (this.#isWired)
-      reader.closed.then(() => this.end({ how: options?.wire?.isOver ? "complete" : "cancelled" }), fail);
+    if (this.#isWired) this.#endWhen(reader.closed, fail);
     else reader.closed.catch(fail);
     this.#hasReader = true;
     const seen = this.#seen(fail);
