@@ -562,6 +562,16 @@ describe("tracingFetch", () => {
     }
   });
 
+  test("hands on what is no response, as a mock may give it, and traces what was asked", async () => {
+    const given = { ok: true, status: 200, json: async () => completion({ content: "Hello there." }) };
+    const sink = collectingSink();
+    const mock = vi.fn(async () => given as unknown as Response); // what such mocks leave out, their callers do not use
+    const traced = tracingFetch(sink, { fetch: mock });
+    await expect(traced("http://provider.test/v1/chat/completions", { method: "POST", body })).resolves.toBe(given);
+    const [trace] = await sink.settle();
+    expect(trace?.messages[0]).toEqual(ask.messages[0]);
+  });
+
   test("traces a call that the given fetch makes by it, too", async () => {
     server.script(json(completion({ content: "Hello there." })));
     const sink = collectingSink();
