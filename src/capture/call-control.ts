@@ -5,7 +5,7 @@
  */
 import { invalidOption } from "../errors.ts";
 import { parseObject } from "./call.ts";
-import { isRequest, takeHeader } from "./request.ts";
+import { type FetchArguments, isRequest, takeHeader } from "./request.ts";
 
 /** What can be said about the trace of one call. See {@link traceHeaders}. */
 export interface CallControl {
@@ -49,8 +49,6 @@ export function traceHeaders(control: CallControl): { [HEADER]: string } {
   }
   return { [HEADER]: encodeURIComponent(JSON.stringify(control)) };
 }
-
-type FetchArguments = Parameters<typeof fetch>;
 
 /** What the headers of a call say about its trace, and the call without them. Never throws: fetch does, if it must. */
 export function takeControl(args: FetchArguments): { readonly control: CallControl; readonly rest: FetchArguments } {

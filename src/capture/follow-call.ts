@@ -9,11 +9,9 @@ import { logMarked } from "./mark-trace.ts";
 import { loading, once, orElse, whenThere } from "./once.ts";
 import type { ResolvedCaptureOptions } from "./options.ts";
 import { type BodyEnding, type ObservedBody, unseen } from "./recording.ts";
-import type { Api, MadeCall } from "./request.ts";
+import type { Api, FetchArguments, MadeCall } from "./request.ts";
 import { watchResponse } from "./response.ts";
 import { tapWire, type Wire } from "./wire.ts";
-
-type FetchArguments = Parameters<typeof fetch>;
 
 export interface FollowedCall {
   /** What this `fetch` is to be called with instead, so that what arrives can be seen. */

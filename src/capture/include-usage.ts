@@ -6,10 +6,8 @@ import { isObject } from "../json.ts";
 import { type Bytes, concat } from "./bytes.ts";
 import { parseObject } from "./call.ts";
 import { isNodeStream, type NodeStream } from "./node-stream.ts";
-import { takeHeader } from "./request.ts";
+import { type FetchArguments, takeHeader } from "./request.ts";
 import { withBody } from "./response.ts";
-
-type FetchArguments = Parameters<typeof fetch>;
 
 export interface UsageCall {
   readonly args: FetchArguments;

@@ -73,7 +73,8 @@ function mergeItems(known: unknown[], pieces: readonly unknown[], grow: boolean)
 /** Some gateways send what an answer cites with every chunk. */
 function isToldBefore(known: readonly unknown[], piece: unknown): boolean {
   if (!isObject(piece) || !String(piece["type"]).endsWith("_citation")) return false;
-  return known.some((item) => JSON.stringify(item) === JSON.stringify(piece));
+  const told = JSON.stringify(piece);
+  return known.some((item) => JSON.stringify(item) === told);
 }
 
 /** The item that the piece is a part of: of several calls under one index, the one of its id. */

@@ -17,7 +17,7 @@ export interface MadeCall extends Pick<OutgoingRequest, "url" | "signal"> {
   readonly requestText: ReturnType<typeof snapshotBody>;
 }
 
-type FetchArguments = Parameters<typeof fetch>;
+export type FetchArguments = Parameters<typeof fetch>;
 
 export function describeRequest([input, init]: FetchArguments): OutgoingRequest {
   const request = typeof input === "object" && "url" in input ? input : undefined;

@@ -90,7 +90,7 @@ export function findTextRun(slot: TextSlot, text: string, start: number): TextRu
     for (let index = 0; ; index++) {
       to = endOfString(text, from);
       if (index === at) piece = text.slice(from, to);
-      if (index === between.length) break; // and no look beyond it, which is slow
+      if (index === between.length) break; // a look beyond it is slow until this is compiled
       const part = between[index] ?? "";
       if (!standsAt(part, text, to)) return runOf(slot, said, { start, end });
       from = to + part.length;

@@ -4,8 +4,7 @@
  */
 import { isObject } from "../json.ts";
 import type { Bytes } from "./bytes.ts";
-
-type FetchArguments = Parameters<typeof fetch>;
+import type { FetchArguments } from "./request.ts";
 
 /** What Node's `fetch` needs of a dispatcher (undici, docs/docs/api/Dispatcher.md). */
 interface Dispatcher {
@@ -98,7 +97,7 @@ function listen(handler: Handler, names: readonly string[], listener: (chunk: By
   const name = names.find((name) => typeof handler[name] === "function");
   if (name === undefined) return false;
   const method = handler[name] as (first: unknown, second: unknown) => unknown; // as has just been found
-  // Not `...args`: a list made anew for each chunk costs as much as all the rest of this.
+  // Not `...args`, which would make a list for each chunk.
   handler[name] = (first: unknown, second: unknown) => {
     listener((second ?? first) as Bytes); // what is said of the end, nobody asks
     return method.call(handler, first, second);
@@ -121,7 +120,7 @@ function isPlain(init: unknown): init is Record<string, unknown> {
 }
 
 /** The one that Node's `fetch` goes by. None before it was first called. */
-function globalDispatcher(): unknown {
+export function globalDispatcher(): unknown {
   const version = Number.parseInt(process.versions["undici"] ?? "", 10);
   return Reflect.get(globalThis, Symbol.for(`undici.globalDispatcher.${version < 8 ? 1 : 2}`));
 }

@@ -3,6 +3,7 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { tracingFetch } from "../../src/capture/tracing-fetch.ts";
+import { globalDispatcher } from "../../src/capture/wire.ts";
 import { type ChatServer, chunk, endless, type Reply, startChatServer } from "./chat-server.ts";
 import { collectingSink } from "./collecting-sink.ts";
 
@@ -52,11 +53,7 @@ async function readerOf({ response }: ReturnType<typeof open>) {
 
 type Handler = Record<string, (...args: unknown[]) => unknown>;
 
-const nodesDispatcher = (): { dispatch(options: unknown, handler: Handler): unknown } =>
-  Reflect.get(
-    globalThis,
-    Symbol.for(`undici.globalDispatcher.${Number.parseInt(process.versions["undici"] ?? "", 10) < 8 ? 1 : 2}`),
-  );
+const nodesDispatcher = () => globalDispatcher() as { dispatch(options: unknown, handler: Handler): unknown }; // undici's
 
 /** A dispatcher that hands on what arrives when all of it has, as mocks do; and when that was. */
 function allAtOnce() {
@@ -81,13 +78,17 @@ const rest = async (reader: ReadableStreamDefaultReader) => {
   while (!(await reader.read()).done);
 };
 
+/** Reads all of it. */
+async function expectRead(call: ReturnType<typeof open>, text: string, { watched = false } = {}) {
+  const reader = await readerOf(call);
+  expect(isWatched(reader)).toBe(watched);
+  await rest(reader);
+  expect(await call.said()).toEqual([text, "complete"]);
+}
+
 test("what arrives is recorded, and no read is watched", async () => {
   server.script(say("Once upon a time"));
-  const call = open();
-  const reader = await readerOf(call);
-  expect(isWatched(reader)).toBe(false);
-  await rest(reader);
-  expect(await call.said()).toEqual(["Once upon a time", "complete"]);
+  await expectRead(open(), "Once upon a time");
 });
 
 test("whatever pieces it arrives in", async () => {
@@ -162,10 +163,7 @@ test("more than may arrive before it is read: then its reads are watched", async
   const { dispatcher, handedOn } = allAtOnce();
   const call = open({ dispatcher });
   await handedOn;
-  const reader = await readerOf(call);
-  expect(isWatched(reader)).toBe(true);
-  await rest(reader);
-  expect(await call.said()).toEqual([long, "complete"]);
+  await expectRead(call, long, { watched: true });
 });
 
 test("what is compressed is read before it is recorded", async () => {
@@ -173,11 +171,7 @@ test("what is compressed is read before it is recorded", async () => {
     response.writeHead(200, { "content-type": "text/event-stream", "content-encoding": "gzip" });
     response.end(gzipSync(event("Once") + event(" upon")));
   });
-  const call = open();
-  const reader = await readerOf(call);
-  expect(isWatched(reader)).toBe(true);
-  await rest(reader);
-  expect(await call.said()).toEqual(["Once upon", "complete"]);
+  await expectRead(open(), "Once upon", { watched: true });
 });
 
 test("of a redirect, what is said by the last one", async () => {
@@ -186,23 +180,15 @@ test("of a redirect, what is said by the last one", async () => {
     response.end(event("Nowhere"));
   };
   server.script(away, say("Once"));
-  const call = open();
-  const reader = await readerOf(call);
-  expect(isWatched(reader)).toBe(false);
-  await rest(reader);
-  expect(await call.said()).toEqual(["Once", "complete"]);
+  await expectRead(open(), "Once");
 });
 
 describe("the dispatcher", () => {
   test("of the call's own does the work", async () => {
     const dispatch = vi.fn((options: unknown, handler: Handler) => nodesDispatcher().dispatch(options, handler));
     server.script(say("Once"));
-    const call = open({ dispatcher: { dispatch } });
-    const reader = await readerOf(call);
-    expect(isWatched(reader)).toBe(false);
-    await rest(reader);
+    await expectRead(open({ dispatcher: { dispatch } }), "Once");
     expect(dispatch).toHaveBeenCalledOnce();
-    expect(await call.said()).toEqual(["Once", "complete"]);
   });
 
   test("what is none is for fetch to refuse", async () => {
