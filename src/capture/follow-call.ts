@@ -2,13 +2,14 @@
 import type { TraceSink } from "../sink.ts";
 import type { TraceInput } from "../trace.ts";
 import type { CallEnding } from "../transcript.ts";
+import type { Bytes } from "./bytes.ts";
 import { type CapturedCall, rawTrace } from "./call.ts";
 import type { CallControl } from "./call-control.ts";
 import { toEnding } from "./ending.ts";
 import { logMarked } from "./mark-trace.ts";
 import { loading, once, orElse, whenThere } from "./once.ts";
 import type { ResolvedCaptureOptions } from "./options.ts";
-import { type BodyEnding, type ObservedBody, unseen } from "./recording.ts";
+import { type BodyEnding, type ObservedBody, readAll, unseen } from "./recording.ts";
 import type { Api, FetchArguments, MadeCall } from "./request.ts";
 import { watchResponse } from "./response.ts";
 import { tapWire, type Wire } from "./wire.ts";
@@ -33,28 +34,28 @@ const READERS: Readonly<Record<Api, () => ToTrace | Promise<ToTrace>>> = {
 };
 
 export function followCall(request: MadeCall, control: CallControl, settings: FollowSettings): FollowedCall {
-  const { sink, captureErrors, maxResponseBytes } = settings;
+  const { requestText, signal } = request;
+  const { sink, captureErrors, maxResponseBytes: maxBytes } = settings;
   const loadReader = READERS[request.api];
   // While the call is under way, and not when its process may be about to end: then it is there, and nothing waits.
   loading(loadReader());
-  const finish = ({ text, json, droppedBytes, tailText, ending: bodyEnding }: ObservedBody, status?: number) => {
-    // Now, and not when the trace is built: when a body has broken, SDKs abort the signal themselves.
-    const ending = toCallEnding(bodyEnding, request.signal);
+  const log = (recall: () => ObservedBody, ending?: CallEnding, status?: number) =>
     logMarked(sink, control, () =>
-      whenThere(request.requestText, (requestText) => {
-        const call = { requestText, responseText: text, responseJson: json, status, tailText, droppedBytes, ending };
+      whenThere(requestText, (requestText) => {
+        const { text: responseText, json: responseJson, droppedBytes, tailText } = recall();
+        const call = { requestText, responseText, responseJson, status, tailText, droppedBytes, ending };
         const read = () => whenThere(loadReader(), (toTrace) => toTrace(call));
         return orElse(read, () => rawTrace(call));
       }),
     );
-  };
+  // How it ended is found out now, and not when the trace is built: of a body that breaks, SDKs abort the signal.
+  const finish = (body: ObservedBody, status?: number) => log(() => body, toCallEnding(body.ending, signal), status);
+  const isStream = typeof requestText === "string" && requestText.includes('"stream":true');
   let wire: Wire | undefined;
   return {
     tap(fetch, args) {
-      const { requestText } = request;
       try {
-        // Of any other call all that arrives is read at once.
-        if (typeof requestText === "string" && requestText.includes('"stream":true')) wire = tapWire(fetch, args);
+        if (typeof requestText === "string") wire = tapWire(fetch, args);
       } catch {
         // Arguments that cannot be read are for the real fetch to refuse.
       }
@@ -62,14 +63,31 @@ export function followCall(request: MadeCall, control: CallControl, settings: Fo
     },
     respond(response) {
       const { status } = response;
-      if (status >= 400 && !captureErrors) return response;
+      if (status >= 400 && !captureErrors) {
+        wire?.cut();
+        return response;
+      }
+      const arrived = isStream ? undefined : wire?.arrived();
+      if (arrived && isJson(arrived)) {
+        wire?.cut();
+        log(() => readAll(arrived, maxBytes), undefined, status);
+        return response;
+      }
+      // Of any other call that is no stream, all is read at once. And what is compressed arrives as nobody reads it. Its
+      // headers are asked with a wire only: of others, a mock's response may have none.
+      if (wire && (!isStream || response.headers.has("content-encoding"))) wire.cut();
       const onEnd = (body: ObservedBody) => finish(body, status);
-      // What arrives is not what is read then. Asked with a wire only: of others, a mock's response may have no headers.
-      if (wire && response.headers.has("content-encoding")) wire.cut();
-      return watchResponse(response, { maxBytes: maxResponseBytes, onEnd, signal: request.signal, sink, wire });
+      return watchResponse(response, { maxBytes, onEnd, signal, sink, wire });
     },
     fail: (error) => finish(unseen({ how: "failed", error })),
   };
+}
+
+const BRACE = "{".charCodeAt(0);
+
+/** Then it is not compressed: whatever begins so is empty as Brotli (RFC 7932, section 9.1), and none of the others. */
+function isJson([first]: readonly Bytes[]): boolean {
+  return first?.[0] === BRACE;
 }
 
 function toCallEnding(ending: BodyEnding, signal: AbortSignal | undefined): CallEnding | undefined {

@@ -86,14 +86,25 @@ export interface ReadBody {
 
 /** Record what has been read, all of it at once. */
 export function recordRead({ chunks, text, value, ending }: ReadBody, options: ObserveOptions): void {
-  if (text !== undefined && isShort(chunks, options.maxBytes)) {
+  if (isShort(chunks, options.maxBytes)) {
     // A copy, since they may change theirs: of long texts it costs far less than reading them again.
-    options.onEnd({ ...whole(text), json: isObject(value) ? copyJson(value) : undefined, ending });
+    const json = isObject(value) ? copyJson(value) : undefined;
+    options.onEnd({ ...whole(text ?? decode(chunks)), json, ending });
     return;
   }
   const recording = startRecording(options);
   for (const chunk of chunks) recording.add(chunk);
   recording.end(ending);
+}
+
+/** What has been read to its end. */
+export function readAll(chunks: readonly Bytes[], maxBytes: number | undefined): ObservedBody {
+  let read = unseen({ how: "complete" });
+  const onEnd = (body: ObservedBody) => {
+    read = body;
+  };
+  recordRead({ chunks, ending: read.ending }, { maxBytes, onEnd });
+  return read;
 }
 
 function isShort(pieces: readonly Bytes[], maxBytes = PART_BYTES): boolean {

@@ -12,98 +12,117 @@ interface Dispatcher {
   dispatch(options: unknown, handler: Handler): unknown;
 }
 
-/** Methods that are told, with the chunk that arrived last of their arguments. */
 type Handler = Record<string, unknown>;
 
-/** By undici from version 8 on (Node 26), and up to 7. */
-const DATA = ["onResponseData", "onData"];
-const END = ["onResponseEnd", "onComplete"];
+/** Those that are told what arrives, and that all has: by undici from version 8 on (Node 26), and up to 7. */
+const METHODS = [
+  ["onResponseData", "onResponseEnd"],
+  ["onData", "onComplete"],
+] as const;
 
 /** What may arrive before anybody reads. Of more it is not known who will, and how. */
 const MAX_EARLY_BYTES = 2 ** 18;
-
-export interface Wire {
-  /** What `fetch` is to be called with. */
-  readonly args: FetchArguments;
-  /**
-   * Tells everything that has arrived, and everything that will.
-   *
-   * @returns false when not everything is known; nothing is told then.
-   */
-  flowTo(take: (chunk: Bytes) => void): boolean;
-  /** Has all of it arrived? */
-  readonly isOver: boolean;
-  /** What arrives is of no interest any more. */
-  cut(): void;
-}
 
 /** Undefined where what arrives cannot be seen. */
 export function tapWire(fetch: unknown, [input, init]: FetchArguments): Wire | undefined {
   // A `Request` may have a dispatcher of its own, which nobody can ask it for.
   if (!isNodeFetch(fetch) || typeof input !== "string" || !isPlain(init)) return undefined;
   const inner = init["dispatcher"] ?? globalDispatcher();
-  if (!isDispatcher(inner)) return undefined;
-  let early: Bytes[] | undefined;
-  let earlyBytes = 0;
-  let isOver = false;
-  let last: Handler | undefined;
-  let take = keepEarly;
-  function keepEarly(chunk: Bytes) {
-    earlyBytes += chunk.byteLength;
-    if (earlyBytes > MAX_EARLY_BYTES) early = undefined;
-    early?.push(chunk);
-  }
-  const dispatcher: Dispatcher = {
-    get isMockActive() {
-      return inner.isMockActive ?? false;
-    },
-    dispatch(options, handler) {
-      // Anew for each request: a redirect is followed by another one.
-      last = handler;
-      const isHeard =
-        listen(handler, DATA, (chunk) => handler === last && take(chunk)) &&
-        listen(handler, END, () => {
-          isOver ||= handler === last;
-        });
-      early = isHeard ? [] : undefined;
-      isOver = false;
-      earlyBytes = 0;
-      return inner.dispatch(options, handler);
-    },
-  };
-  const tapped: RequestInit & { dispatcher: Dispatcher } = { ...init, dispatcher };
-  return {
-    args: [input, tapped],
-    flowTo(taker) {
-      const known = early;
-      early = undefined;
-      if (!known) return false;
-      for (const chunk of known) taker(chunk);
-      take = taker;
-      return true;
-    },
-    get isOver() {
-      return isOver;
-    },
-    cut() {
-      early = undefined;
-      take = () => {};
-    },
-  };
+  return isDispatcher(inner) ? new Wire(inner, input, init) : undefined;
 }
 
-/** Puts the listener before one of these methods. */
-function listen(handler: Handler, names: readonly string[], listener: (chunk: Bytes) => unknown): boolean {
-  const name = names.find((name) => typeof handler[name] === "function");
-  if (name === undefined) return false;
-  const method = handler[name] as (first: unknown, second: unknown) => unknown; // as has just been found
-  // Not `...args`, which would make a list for each chunk.
-  handler[name] = (first: unknown, second: unknown) => {
-    listener((second ?? first) as Bytes); // what is said of the end, nobody asks
-    return method.call(handler, first, second);
-  };
-  return true;
+/** The dispatcher of one call. One object for all that is to be known of it: each more would cost every call. */
+export class Wire implements Dispatcher {
+  /** What `fetch` is to be called with. */
+  readonly args: FetchArguments;
+  readonly #inner: Dispatcher;
+  /** The handler of the last request: a redirect is followed by another one. */
+  #last: Handler | undefined;
+  /** What has arrived, while nobody is told. Undefined when that is not known. */
+  #early: Bytes[] | undefined;
+  #earlyBytes = 0;
+  #isOver = false;
+  #take: ((chunk: Bytes) => void) | undefined;
+
+  constructor(inner: Dispatcher, input: string, init: Record<string, unknown>) {
+    this.#inner = inner;
+    const tapped: RequestInit & { dispatcher: Dispatcher } = { ...init, dispatcher: this };
+    this.args = [input, tapped];
+  }
+
+  get isMockActive(): boolean {
+    return this.#inner.isMockActive ?? false;
+  }
+
+  dispatch(options: unknown, handler: Handler): unknown {
+    this.#last = handler;
+    this.#early = this.#listen(handler) ? [] : undefined;
+    this.#isOver = false;
+    this.#earlyBytes = 0;
+    return this.#inner.dispatch(options, handler);
+  }
+
+  /** @returns false when this handler is told in a way that is not known */
+  #listen(handler: Handler): boolean {
+    for (const [data, end] of METHODS) {
+      const { [data]: onData, [end]: onEnd } = handler;
+      if (typeof onData !== "function" || typeof onEnd !== "function") continue;
+      // Not `...args`, which would make a list for each chunk.
+      handler[data] = (first: unknown, second: unknown) => {
+        if (handler === this.#last) this.#hear((second ?? first) as Bytes); // the last argument, of both versions
+        return onData.call(handler, first, second);
+      };
+      handler[end] = (first: unknown, second: unknown) => {
+        this.#isOver ||= handler === this.#last;
+        return onEnd.call(handler, first, second);
+      };
+      return true;
+    }
+    return false;
+  }
+
+  #hear(chunk: Bytes): void {
+    if (this.#take) {
+      this.#take(chunk);
+      return;
+    }
+    this.#earlyBytes += chunk.byteLength;
+    if (this.#earlyBytes > MAX_EARLY_BYTES) this.#early = undefined;
+    this.#early?.push(chunk);
+  }
+
+  /**
+   * Tells everything that has arrived, and everything that will.
+   *
+   * @returns false when not everything is known; nothing is told then.
+   */
+  flowTo(take: (chunk: Bytes) => void): boolean {
+    const known = this.#early;
+    this.#early = undefined;
+    if (!known) return false;
+    for (const chunk of known) take(chunk);
+    this.#take = take;
+    return true;
+  }
+
+  /** Has all of it arrived? */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** All of it, if all has arrived, and nobody was told yet. */
+  arrived(): readonly Bytes[] | undefined {
+    return this.#isOver ? this.#early : undefined;
+  }
+
+  /** What arrives is of no interest any more. */
+  cut(): void {
+    this.#early = undefined;
+    this.#take = nobody;
+  }
 }
+
+const nobody = () => {};
 
 let nodeFetch: unknown;
 
@@ -119,10 +138,16 @@ function isPlain(init: unknown): init is Record<string, unknown> {
   return isObject(init) && Object.getPrototypeOf(init) === Object.prototype;
 }
 
+let dispatcherKey: symbol | undefined;
+
 /** The one that Node's `fetch` goes by. None before it was first called. */
 export function globalDispatcher(): unknown {
-  const version = Number.parseInt(process.versions["undici"] ?? "", 10);
-  return Reflect.get(globalThis, Symbol.for(`undici.globalDispatcher.${version < 8 ? 1 : 2}`));
+  dispatcherKey ??= Symbol.for(`undici.globalDispatcher.${undiciVersion() < 8 ? 1 : 2}`);
+  return Reflect.get(globalThis, dispatcherKey);
+}
+
+function undiciVersion(): number {
+  return Number.parseInt(process.versions["undici"] ?? "", 10);
 }
 
 function isDispatcher(value: unknown): value is Dispatcher {

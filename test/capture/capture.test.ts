@@ -29,9 +29,9 @@ afterAll(() => server[Symbol.asyncDispose]());
 
 const settings = () => ({ baseURL: server.baseURL, apiKey: "sk-test", maxRetries: 0, logLevel: "off" as const });
 
-function traced(options = {}) {
+function traced(options = {}, client = {}) {
   const sink = collectingSink();
-  return { sink, client: wrapOpenAI(new OpenAI(settings()), sink, options) };
+  return { sink, client: wrapOpenAI(new OpenAI({ ...settings(), ...client }), sink, options) };
 }
 
 async function stream(client: OpenAI, body = {}) {
@@ -354,8 +354,22 @@ describe("how a call ended", () => {
 
   test("failed at once, and tried again: the client throws that answer away unread, and it failed all the same", async () => {
     const busy = json({ error: { message: "Busy." } }, { status: 503, headers: { "retry-after-ms": "1" } });
-    server.script(busy, json(completion({ content: "Hello there." })));
+    server.script(json(completion({ content: "Hi." })), busy, json(completion({ content: "Hello there." })));
     const { client, sink } = traced({ captureErrors: true });
+    await client.chat.completions.create(ask); // of the very first call, what arrives is not seen
+    await client.chat.completions.create(ask, { maxRetries: 1 });
+    const endings = (await sink.settle(3)).map((trace) => callEnding(trace));
+    const failed = { ended: "failed", status: 503, error: { message: "Busy." } };
+    expect(endings.slice(1)).toEqual([failed, { ended: "complete" }]);
+  });
+
+  test("failed at once, and thrown away unread, where what arrives cannot be seen: that it failed", async () => {
+    const busy = json({ error: { message: "Busy." } }, { status: 503, headers: { "retry-after-ms": "1" } });
+    server.script(busy, json(completion({ content: "Hello there." })));
+    const { client, sink } = traced(
+      { captureErrors: true },
+      { fetch: (...request: Parameters<typeof fetch>) => fetch(...request) },
+    );
     await client.chat.completions.create(ask, { maxRetries: 1 });
     const endings = (await sink.settle(2)).map((trace) => callEnding(trace));
     expect(endings).toEqual([{ ended: "failed", status: 503 }, { ended: "complete" }]);

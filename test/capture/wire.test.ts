@@ -1,10 +1,10 @@
-/** Streams by Node's own `fetch`: what was said is known by what arrives, so that reading them costs no more than bare. */
+/** Calls by Node's own `fetch`: what was said is known by what arrives, so that reading it costs no more than bare. */
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { tracingFetch } from "../../src/capture/tracing-fetch.ts";
+import { type TracingFetchOptions, tracingFetch } from "../../src/capture/tracing-fetch.ts";
 import { globalDispatcher } from "../../src/capture/wire.ts";
-import { type ChatServer, chunk, endless, type Reply, startChatServer } from "./chat-server.ts";
+import { type ChatServer, chunk, completion, endless, type Reply, startChatServer } from "./chat-server.ts";
 import { collectingSink } from "./collecting-sink.ts";
 
 let server: ChatServer;
@@ -32,9 +32,9 @@ function say(text: string, pieceBytes = 40, headers: Record<string, string> = {}
 }
 
 /** A traced call; `init` is not what `fetch` documents, but what Node's takes. */
-function open(init: object = {}) {
+function open(init: object = {}, options: TracingFetchOptions = {}) {
   const sink = collectingSink();
-  const traced = tracingFetch(sink);
+  const traced = tracingFetch(sink, options);
   const response = traced(`${server.baseURL}/chat/completions`, { method: "POST", body, ...init });
   /** What the model said, and how the call ended. */
   const said = async () => {
@@ -181,6 +181,94 @@ test("of a redirect, what is said by the last one", async () => {
   };
   server.script(away, say("Once"));
   await expectRead(open(), "Once");
+});
+
+describe("an answer that is no stream", () => {
+  const asked = JSON.stringify({ model: "m", messages: [{ role: "user", content: "Tell me a story." }] });
+  const answer = (content: string) => JSON.stringify(completion({ content }));
+  const tell =
+    (body: string | Uint8Array, headers = {}): Reply =>
+    (response) => {
+      response.writeHead(200, headers);
+      response.end(body);
+    };
+  const isUntouched = (response: Response) => Object.getPrototypeOf(response) === Response.prototype;
+
+  test("has arrived when its caller gets the response: nothing of that is watched", async () => {
+    server.script(tell(answer("Once")));
+    const call = open({ body: asked });
+    const response = await call.response;
+    expect(isUntouched(response)).toBe(true);
+    expect(await response.text()).toBe(answer("Once"));
+    expect(await call.said()).toEqual(["Once", "complete"]);
+  });
+
+  test("is told whether or not anybody reads it", async () => {
+    server.script(tell(answer("Once")));
+    const call = open({ body: asked });
+    await call.response;
+    expect(await call.said()).toEqual(["Once", "complete"]);
+  });
+
+  test("is told as it came, whatever its reader makes of what was read", async () => {
+    server.script(tell(answer("Once")));
+    const call = open({ body: asked });
+    const reader = await readerOf(call);
+    for (let read = await reader.read(); !read.done; read = await reader.read()) read.value.fill(0);
+    expect(await call.said()).toEqual(["Once", "complete"]);
+  });
+
+  test("whatever pieces it arrives in, and however long it is", async () => {
+    const property = fc.asyncProperty(
+      fc.string({ unit: "grapheme", minLength: 1 }),
+      fc.constantFrom(1, 100, 20_000),
+      fc.integer({ min: 1, max: 8 }),
+      async (text, times, pieces) => {
+        const bytes = Buffer.from(answer(text.repeat(times)));
+        server.script(async (response) => {
+          for (let piece = 0; piece < pieces; piece++) {
+            const [from, to] = [piece, piece + 1].map((at) => Math.floor((at * bytes.length) / pieces));
+            response.write(bytes.subarray(from, to));
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+          response.end();
+        });
+        const call = open({ body: asked });
+        expect(await (await call.response).json()).toEqual(JSON.parse(bytes.toString()));
+        expect(await call.said()).toEqual([text.repeat(times), "complete"]);
+      },
+    );
+    await fc.assert(property, { numRuns: 50 });
+  });
+
+  test("is read before it is recorded when it is compressed, and when it begins otherwise", async () => {
+    const compressed = tell(gzipSync(answer("Once")), { "content-encoding": "gzip" });
+    for (const reply of [compressed, tell(`\n${answer("Once")}`)]) {
+      server.script(reply);
+      const call = open({ body: asked });
+      const response = await call.response;
+      expect(isUntouched(response)).toBe(false);
+      await response.text();
+      expect(await call.said()).toEqual(["Once", "complete"]);
+    }
+  });
+
+  test("is cut as its logger was told to", async () => {
+    server.script(tell(answer("Once".repeat(1_000))));
+    const call = open({ body: asked }, { maxResponseBytes: 1_000 });
+    await call.response;
+    expect(JSON.stringify(await call.said())).toContain("bytes left out");
+  });
+
+  test("that breaks off fails", async () => {
+    server.script((response) => {
+      response.writeHead(200, { "content-length": 1_000 });
+      response.write(answer("Once"), () => response.destroy());
+    });
+    const call = open({ body: asked });
+    await expect(call.response.then((response) => response.text())).rejects.toThrow("terminated");
+    expect((await call.said()).at(-1)).toBe("failed");
+  });
 });
 
 describe("the dispatcher", () => {
