@@ -36,6 +36,11 @@ const FLUSH_TIMEOUT_MS = 30_000;
 const CLOSE_TIMEOUT_MS = 8_000;
 /** How long a process that has ended otherwise is kept for traces that the endpoint does not take. */
 const NATURAL_END_TIMEOUT_MS = 30_000;
+/**
+ * How long calls that end are gathered. Code that was not run for a while is slow: the trace of a short call is built in
+ * a quarter of the time when many are built one after the other.
+ */
+const GATHER_MS = 20;
 /** `ready` waits while the queue is fuller than this share of its limits. */
 const READY_BELOW = 0.75;
 /** An `onLoss` that logs what it is told of, which is lost again, and so on: from here on it is not told any more. */
@@ -101,7 +106,7 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
   /** @internal Built-in capture hands over the work of building a trace; see `deferTrace` in sink.ts. */
   [deferTrace](work: DeferredWork): void {
     if (!this.#options.enabled) return;
-    this.#deferred.add(work);
+    this.#deferred.add(work, this.#options.spool ? 0 : GATHER_MS); // what is to outlive the process is not to wait
     if (isLeaving()) this.#deferred.run(); // there is no later
     this.#onWork();
   }

@@ -1,15 +1,17 @@
 /** Work of ended calls that still has to be turned into traces: run off the callers' path, and waited for by `flush`. */
 import { isRequestBound } from "../runtime.ts";
-import { inTask } from "../sink.ts";
 import { contextSnapshot } from "./alarm.ts";
 import { withDeadline } from "./deadline.ts";
 import { STRANDED_MS } from "./driver.ts";
 
 export type DeferredWork = () => void | Promise<void>;
 
+/** So many traces are built at a time, then the app's own work comes first. */
+const AT_ONCE = 25;
+
 export class Deferred {
   readonly #outside = contextSnapshot();
-  #waiting: DeferredWork[] = [];
+  readonly #waiting: DeferredWork[] = [];
   readonly #running = new Map<Promise<void>, DeferredWork>();
   readonly #onDone: () => void;
 
@@ -22,10 +24,14 @@ export class Deferred {
     return this.#waiting.length === 0 && this.#running.size === 0;
   }
 
-  add(work: DeferredWork): void {
-    this.#waiting.push(work);
+  /** Does it with what comes in the meantime, so long after. */
+  add(work: DeferredWork, gatherMs: number): void {
+    if (this.#waiting.push(work) === 1) this.#runIn(gatherMs);
+  }
+
+  #runIn(ms: number): void {
     // Not unref'd: a process that ends right after a call still has its trace to build.
-    if (this.#waiting.length === 1) this.#outside(() => inTask(() => this.run()));
+    this.#outside(() => setTimeout(() => this.run(AT_ONCE), ms));
   }
 
   /** Runs what waits, until it is done or the time has passed. `null` when nothing is left to wait for. */
@@ -43,11 +49,12 @@ export class Deferred {
     return withDeadline(STRANDED_MS, (late) => Promise.race([over, late.then(beginAgain)]));
   }
 
-  /** Start what waits, at once: at the last moment of the process, whatever can be built without waiting. */
-  run(): void {
-    const works = this.#waiting;
-    this.#waiting = [];
-    for (const work of works) {
+  /**
+   * Start so much of what waits, and soon the rest. By default all of it: at the last moment of the process, whatever
+   * can be built without waiting.
+   */
+  run(atOnce = Number.POSITIVE_INFINITY): void {
+    for (const work of this.#waiting.splice(0, atOnce)) {
       const running = work();
       if (!running) continue;
       this.#running.set(running, work);
@@ -56,6 +63,7 @@ export class Deferred {
         this.#onDone();
       });
     }
-    if (works.length > 0) this.#onDone();
+    this.#onDone();
+    if (this.#waiting.length > 0) this.#runIn(0);
   }
 }
