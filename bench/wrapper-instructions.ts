@@ -12,7 +12,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { percentMore, start } from "./support.ts";
-import type { Calls } from "./wrapper-client.ts";
+import type { Calls } from "./wrapper-calls.ts";
 
 const factor = Number(process.argv[2] ?? 1);
 const uses = {

@@ -5,7 +5,9 @@ import { resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "..");
 const parts = new Set(
-  ["endpoint-server", "provider", "sink", "support", "wrapper-client"].map((name) => `bench/${name}.ts`),
+  ["endpoint-server", "provider", "sink", "support", "wrapper-calls", "wrapper-client"].map(
+    (name) => `bench/${name}.ts`,
+  ),
 );
 for (const bench of globSync("bench/*.ts", { cwd: root }).sort()) {
   if (parts.has(bench)) continue;
