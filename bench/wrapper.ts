@@ -28,9 +28,9 @@ for (const [use, { name, warmUpRounds, rounds, ...calls }] of Object.entries(use
   /** CPU of a call in each round, in µs. */
   const costs = new Map<string, number[]>(kinds.map((kind) => [kind, []]));
   for (let round = -warmUpRounds; round < rounds; round++) {
-    const inTurn = clients.map((_, place) => clients[(place + Math.abs(round)) % clients.length]);
+    const first = Math.abs(round) % clients.length;
+    const inTurn = [...clients.slice(first), ...clients.slice(0, first)];
     for (const client of round % 2 === 0 ? inTurn : inTurn.toReversed()) {
-      if (!client) continue;
       const us = await makeCalls(client, { use, ...calls });
       if (round >= 0) costs.get(client.kind)?.push(us);
     }

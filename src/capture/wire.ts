@@ -127,7 +127,7 @@ const nobody = () => {};
 let nodeFetch: unknown;
 
 /** By its source: any other may mind what it is called with, and make something else of what arrives. */
-function isNodeFetch(fetch: unknown): boolean {
+export function isNodeFetch(fetch: unknown): boolean {
   if (fetch === nodeFetch) return true;
   const isIt = typeof fetch === "function" && Function.prototype.toString.call(fetch).includes("internal/deps/undici");
   if (isIt) nodeFetch = fetch;

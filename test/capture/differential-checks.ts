@@ -15,7 +15,7 @@ export interface Check {
   readonly name: string;
   readonly replies: readonly Reply[];
   readonly use: (client: OpenAI, settings: ClientSettings) => unknown;
-  /** How many calls are traced. @default 1 */
+  /** How many calls are traced. `"unread"`: one, of which nobody reads the answer, if what arrives is seen. @default 1 */
   readonly traces?: number | "unread";
   readonly settings?: Partial<ClientSettings>;
   /** Must the provider see that the connection was given up? */
