@@ -14,15 +14,6 @@ import type { Api, FetchArguments, MadeCall } from "./request.ts";
 import { watchResponse } from "./response.ts";
 import { tapWire, type Wire } from "./wire.ts";
 
-export interface FollowedCall {
-  /** What this `fetch` is to be called with instead, so that what arrives can be seen. */
-  tap(fetch: unknown, args: FetchArguments): FetchArguments;
-  /** The response that its caller gets, watched. */
-  respond(response: Response): Response;
-  /** No response came. */
-  fail(error: unknown): void;
-}
-
 type FollowSettings = ResolvedCaptureOptions & { readonly sink: TraceSink };
 
 type ToTrace = (call: CapturedCall) => TraceInput | Promise<TraceInput>;
@@ -33,54 +24,96 @@ const READERS: Readonly<Record<Api, () => ToTrace | Promise<ToTrace>>> = {
   completions: once(async () => (await import("./completions.ts")).completionToTrace),
 };
 
-export function followCall(request: MadeCall, control: CallControl, settings: FollowSettings): FollowedCall {
-  const { requestText, signal } = request;
-  const { sink, captureErrors, maxResponseBytes: maxBytes } = settings;
-  const loadReader = READERS[request.api];
-  // While the call is under way, and not when its process may be about to end: then it is there, and nothing waits.
-  loading(loadReader());
-  const log = (recall: () => ObservedBody, ending?: CallEnding, status?: number) =>
-    logMarked(sink, control, () =>
-      whenThere(requestText, (requestText) => {
-        const { text: responseText, json: responseJson, droppedBytes, tailText } = recall();
-        const call = { requestText, responseText, responseJson, status, tailText, droppedBytes, ending };
-        const read = () => whenThere(loadReader(), (toTrace) => toTrace(call));
-        return orElse(read, () => rawTrace(call));
-      }),
-    );
-  // How it ended is found out now, and not when the trace is built: of a body that breaks, SDKs abort the signal.
-  const finish = (body: ObservedBody, status?: number) => log(() => body, toCallEnding(body.ending, signal), status);
-  const isStream = typeof requestText === "string" && requestText.includes('"stream":true');
-  let wire: Wire | undefined;
-  return {
-    tap(fetch, args) {
-      try {
-        if (typeof requestText === "string") wire = tapWire(fetch, args);
-      } catch {
-        // Arguments that cannot be read are for the real fetch to refuse.
-      }
-      return wire?.args ?? args;
-    },
-    respond(response) {
-      const { status } = response;
-      if (status >= 400 && !captureErrors) {
-        wire?.cut();
-        return response;
-      }
-      const arrived = isStream ? undefined : wire?.arrived();
-      if (arrived && isJson(arrived)) {
-        wire?.cut();
-        log(() => readAll(arrived, maxBytes), undefined, status);
-        return response;
-      }
-      // Of any other call that is no stream, all is read at once. And what is compressed arrives as nobody reads it. Its
-      // headers are asked with a wire only: of others, a mock's response may have none.
-      if (wire && (!isStream || response.headers.has("content-encoding"))) wire.cut();
-      const onEnd = (body: ObservedBody) => finish(body, status);
-      return watchResponse(response, { maxBytes, onEnd, signal, sink, wire });
-    },
-    fail: (error) => finish(unseen({ how: "failed", error })),
-  };
+/**
+ * A call under way. Of methods, and not of closures: V8 forgets what it compiled of closures with the last of them, so
+ * that those made for each call never get far.
+ */
+export class FollowedCall {
+  readonly #request: MadeCall;
+  readonly #control: CallControl;
+  readonly #settings: FollowSettings;
+  #wire: Wire | undefined;
+
+  constructor(request: MadeCall, control: CallControl, settings: FollowSettings) {
+    this.#request = request;
+    this.#control = control;
+    this.#settings = settings;
+    // While the call is under way, and not when its process may be about to end: then it is there, and nothing waits.
+    loading(READERS[request.api]());
+  }
+
+  /** What this `fetch` is to be called with instead, so that what arrives can be seen. */
+  tap(fetch: unknown, args: FetchArguments): FetchArguments {
+    try {
+      if (typeof this.#request.requestText === "string") this.#wire = tapWire(fetch, args);
+    } catch {
+      // Arguments that cannot be read are for the real fetch to refuse.
+    }
+    return this.#wire?.args ?? args;
+  }
+
+  /** The response that its caller gets, watched. */
+  respond(response: Response): Response {
+    const { status } = response;
+    const wire = this.#wire;
+    const { captureErrors, maxResponseBytes: maxBytes } = this.#settings;
+    if (status >= 400 && !captureErrors) {
+      wire?.cut();
+      return response;
+    }
+    const { requestText } = this.#request;
+    const isStream = typeof requestText === "string" && requestText.includes('"stream":true');
+    const arrived = isStream ? undefined : wire?.arrived();
+    if (arrived && isJson(arrived)) {
+      wire?.cut();
+      this.#log(reader(arrived, maxBytes), undefined, status);
+      return response;
+    }
+    // Of any other call that is no stream, all is read at once. And what is compressed arrives as nobody reads it. Its
+    // headers are asked with a wire only: of others, a mock's response may have none.
+    if (wire && (!isStream || response.headers.has("content-encoding"))) wire.cut();
+    return this.#watch(response, status);
+  }
+
+  #watch(response: Response, status: number): Response {
+    const { maxResponseBytes: maxBytes, sink } = this.#settings;
+    const onEnd = (body: ObservedBody) => this.#finish(body, status);
+    return watchResponse(response, { maxBytes, onEnd, signal: this.#request.signal, sink, wire: this.#wire });
+  }
+
+  /** No response came. */
+  fail(error: unknown): void {
+    this.#finish(unseen({ how: "failed", error }));
+  }
+
+  #finish(body: ObservedBody, status?: number): void {
+    // How it ended is found out now, and not when the trace is built: of a body that breaks, SDKs abort the signal.
+    this.#log(() => body, toCallEnding(body.ending, this.#request.signal), status);
+  }
+
+  /** What waits to be built holds what was said, and nothing of this call: that would hold all that `fetch` has made. */
+  #log(recall: () => ObservedBody, ending: CallEnding | undefined, status: number | undefined): void {
+    const { api, requestText } = this.#request;
+    logMarked(this.#settings.sink, this.#control, toBuild({ api, requestText, recall, ending, status }));
+  }
+}
+
+interface EndedCall extends Pick<MadeCall, "api" | "requestText">, Pick<CapturedCall, "ending" | "status"> {
+  readonly recall: () => ObservedBody;
+}
+
+const toBuild = (call: EndedCall) => () => whenThere(call.requestText, (requestText) => buildTrace(call, requestText));
+
+const reader = (chunks: readonly Bytes[], maxBytes: number | undefined) => () => readAll(chunks, maxBytes);
+
+function buildTrace(
+  { api, recall, status, ending }: EndedCall,
+  requestText: string | undefined,
+): TraceInput | Promise<TraceInput> {
+  const { text: responseText, json: responseJson, droppedBytes, tailText } = recall();
+  const call = { requestText, responseText, responseJson, status, tailText, droppedBytes, ending };
+  const read = () => whenThere(READERS[api](), (toTrace) => toTrace(call));
+  return orElse(read, () => rawTrace(call));
 }
 
 const BRACE = "{".charCodeAt(0);

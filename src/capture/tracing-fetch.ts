@@ -2,9 +2,8 @@ import type { TraceSink } from "../sink.ts";
 import { isPromise } from "../thenable.ts";
 import { parseObject } from "./call.ts";
 import { takeControl } from "./call-control.ts";
-import type { FollowedCall } from "./follow-call.ts";
 import type { UsageCall } from "./include-usage.ts";
-import { loading, once, orElse, whenThere } from "./once.ts";
+import { loading, once } from "./once.ts";
 import { type CaptureOptions, checkOption, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
 import { type Api, describeRequest, type MadeCall, snapshotBody } from "./request.ts";
 
@@ -24,7 +23,7 @@ const loadCapture = once(() => import("./follow-call.ts"));
 type Capture = typeof import("./follow-call.ts");
 
 /** What is captured, by the path that a POST goes to. */
-const APIS = /\/(chat\/completions|responses|completions)\/?$/;
+const APIS = /^[^?#]*?\/(chat\/completions|responses|completions)\/?(?:$|[?#])/;
 
 /** On every fetch of ours: the sinks it writes to. `Symbol.for`, so that the ESM and the CJS copy understand each other. */
 const sinksOf = Symbol.for("tracelogger.sinks");
@@ -71,22 +70,27 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
     const request = behind.length > 0 ? args : rest;
     const call = control.off ? undefined : readCall(rest, resolved);
     if (!call) return base(...request);
-    const follow = ({ followCall }: Capture) => followCall(call, control, settings);
+    const { captureErrors, includeUsage } = resolved;
+    const follow = ({ FollowedCall }: Capture) => new FollowedCall(call, control, settings);
+    const capture = loadCapture();
+    if (!isPromise(capture) && !includeUsage) {
+      const followed = follow(capture);
+      const tapped = followed.tap(given ?? globalThis.fetch, request);
+      const fail = (error: unknown): never => {
+        if (captureErrors) followed.fail(error);
+        throw error;
+      };
+      // A mock may give the response itself: whoever awaits it does not notice.
+      return Promise.resolve(base(...tapped)).then((response) => followed.respond(response), fail);
+    }
     // Undefined where it could not be loaded.
-    const followed = orElse<FollowedCall | undefined>(
-      () => whenThere(loadCapture(), follow),
-      () => undefined,
-    );
-    const respond = (response: Response) => whenThere(followed, (call) => call?.respond(response) ?? response);
+    const loaded = Promise.resolve(capture).then(follow, () => undefined);
+    const respond = async (response: Response) => (await loaded)?.respond(response) ?? response;
     const fail = async (error: unknown): Promise<never> => {
-      if (resolved.captureErrors) (await followed)?.fail(error);
+      if (captureErrors) (await loaded)?.fail(error);
       throw error;
     };
-    if (!resolved.includeUsage) {
-      const tapped = isPromise(followed) ? undefined : followed?.tap(given ?? globalThis.fetch, request);
-      // A mock may give the response itself: whoever awaits it does not notice.
-      return Promise.resolve(base(...(tapped ?? request))).then(respond, fail);
-    }
+    if (!includeUsage) return Promise.resolve(base(...request)).then(respond, fail);
     return askForUsage({ ...call, args: request, send: base, respond, refusing }).catch(fail);
   };
   return Object.assign(traced, { [sinksOf]: [sink, ...behind] });
@@ -102,8 +106,7 @@ async function askForUsage({ requestText, ...call }: Omit<UsageCall, "text"> & M
 function readCall(args: Parameters<Fetch>, { shouldCapture }: ResolvedCaptureOptions): MadeCall | undefined {
   try {
     const { url, method, signal, body } = describeRequest(args);
-    const [path = ""] = url.split(/[?#]/, 1);
-    const api = method === "POST" ? APIS.exec(path)?.[1] : undefined;
+    const api = method === "POST" ? APIS.exec(url)?.[1] : undefined;
     if (!api) return undefined;
     const requestText = snapshotBody(body);
     if (shouldCapture) {

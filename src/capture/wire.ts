@@ -69,11 +69,11 @@ export class Wire implements Dispatcher {
       if (typeof onData !== "function" || typeof onEnd !== "function") continue;
       // Not `...args`, which would make a list for each chunk.
       handler[data] = (first: unknown, second: unknown) => {
-        if (handler === this.#last) this.#hear((second ?? first) as Bytes); // the last argument, of both versions
+        this.#hear(handler, (second ?? first) as Bytes); // the last argument, of both versions
         return onData.call(handler, first, second);
       };
       handler[end] = (first: unknown, second: unknown) => {
-        this.#isOver ||= handler === this.#last;
+        this.#hearEnd(handler);
         return onEnd.call(handler, first, second);
       };
       return true;
@@ -81,7 +81,12 @@ export class Wire implements Dispatcher {
     return false;
   }
 
-  #hear(chunk: Bytes): void {
+  #hearEnd(handler: Handler): void {
+    this.#isOver ||= handler === this.#last;
+  }
+
+  #hear(handler: Handler, chunk: Bytes): void {
+    if (handler !== this.#last) return;
     if (this.#take) {
       this.#take(chunk);
       return;

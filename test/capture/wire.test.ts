@@ -5,7 +5,9 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type TracingFetchOptions, tracingFetch } from "../../src/capture/tracing-fetch.ts";
 import { globalDispatcher } from "../../src/capture/wire.ts";
 import { type ChatServer, chunk, completion, endless, type Reply, startChatServer } from "./chat-server.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import { collectingSink } from "./collecting-sink.ts";
+import { recordingSink } from "./recording-sink.ts";
 
 let server: ChatServer;
 beforeAll(async () => {
@@ -208,6 +210,24 @@ describe("an answer that is no stream", () => {
     const call = open({ body: asked });
     await call.response;
     expect(await call.said()).toEqual(["Once", "complete"]);
+  });
+
+  test("waits to be told without what fetch has made for it", async () => {
+    server.script(tell(answer("Once")));
+    const sink = recordingSink();
+    const call = async () => {
+      const { signal } = new AbortController();
+      const init = { method: "POST", body: asked, signal };
+      await (await tracingFetch(sink)(`${server.baseURL}/chat/completions`, init)).text();
+      return new WeakRef(signal);
+    };
+    const signal = await call();
+    await vi.waitFor(() => {
+      collectGarbage();
+      expect(signal.deref() === undefined).toBe(true); // a failed assertion would hold what it was about
+    });
+    const [trace] = await sink.flush();
+    expect(trace?.messages.at(-1)?.content).toBe("Once");
   });
 
   test("is told as it came, whatever its reader makes of what was read", async () => {
