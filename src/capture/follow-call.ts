@@ -56,29 +56,24 @@ export class FollowedCall {
   respond(response: Response): Response {
     const { status } = response;
     const wire = this.#wire;
-    const { captureErrors, maxResponseBytes: maxBytes } = this.#settings;
+    const { requestText, signal } = this.#request;
+    const { sink, captureErrors, maxResponseBytes: maxBytes } = this.#settings;
     if (status >= 400 && !captureErrors) {
       wire?.cut();
       return response;
     }
-    const { requestText } = this.#request;
     const isStream = typeof requestText === "string" && requestText.includes('"stream":true');
     const arrived = isStream ? undefined : wire?.arrived();
     if (arrived && isJson(arrived)) {
       wire?.cut();
-      this.#log(reader(arrived, maxBytes), undefined, status);
+      this.#log(recallFrom(arrived, maxBytes), undefined, status);
       return response;
     }
     // Of any other call that is no stream, all is read at once. And what is compressed arrives as nobody reads it. Its
     // headers are asked with a wire only: of others, a mock's response may have none.
     if (wire && (!isStream || response.headers.has("content-encoding"))) wire.cut();
-    return this.#watch(response, status);
-  }
-
-  #watch(response: Response, status: number): Response {
-    const { maxResponseBytes: maxBytes, sink } = this.#settings;
     const onEnd = (body: ObservedBody) => this.#finish(body, status);
-    return watchResponse(response, { maxBytes, onEnd, signal: this.#request.signal, sink, wire: this.#wire });
+    return watchResponse(response, { maxBytes, onEnd, signal, sink, wire });
   }
 
   /** No response came. */
@@ -104,7 +99,7 @@ interface EndedCall extends Pick<MadeCall, "api" | "requestText">, Pick<Captured
 
 const toBuild = (call: EndedCall) => () => whenThere(call.requestText, (requestText) => buildTrace(call, requestText));
 
-const reader = (chunks: readonly Bytes[], maxBytes: number | undefined) => () => readAll(chunks, maxBytes);
+const recallFrom = (chunks: readonly Bytes[], maxBytes: number | undefined) => () => readAll(chunks, maxBytes);
 
 function buildTrace(
   { api, recall, status, ending }: EndedCall,

@@ -1,8 +1,8 @@
 /** The trace of a call, on its way to the sink: with what its caller said about it (`traceHeaders`). */
 import { defer, type TraceSink } from "../sink.ts";
-import { isPromise } from "../thenable.ts";
 import type { TraceInput } from "../trace.ts";
 import type { CallControl } from "./call-control.ts";
+import { orElse, whenThere } from "./once.ts";
 
 const MAX_KNOWN_IDS = 1_000;
 /** How often an id was used lately. A sink's own: two sinks may be told of the same call. */
@@ -10,26 +10,9 @@ const usedIds = new WeakMap<TraceSink, Map<string, number>>();
 
 /** Build the trace of a call off the caller's path and hand it to the sink. The host is sacred: this never throws into it. */
 export function logMarked(sink: TraceSink, control: CallControl, build: () => TraceInput | Promise<TraceInput>): void {
-  try {
-    defer(sink, () => logBuilt(sink, control, build));
-  } catch {
-    // There is nobody to tell: sinks report their own troubles.
-  }
-}
-
-/** Of no closures where nothing has to be waited for. */
-function logBuilt(
-  sink: TraceSink,
-  control: CallControl,
-  build: () => TraceInput | Promise<TraceInput>,
-): void | Promise<void> {
-  try {
-    const trace = build();
-    if (isPromise(trace)) return trace.then((trace) => log(sink, control, trace)).catch(nothing);
-    log(sink, control, trace);
-  } catch {
-    // As above.
-  }
+  const work = () => orElse(() => whenThere(build(), (trace) => log(sink, control, trace)), nothing);
+  // There is nobody to tell: sinks report their own troubles.
+  orElse(() => defer(sink, work), nothing);
 }
 
 function log(sink: TraceSink, control: CallControl, trace: TraceInput): void {
