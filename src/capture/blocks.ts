@@ -1,28 +1,21 @@
 /**
- * Memory for what is recorded of responses, used again and again: fresh memory costs a stream several times what copying
+ * Memory for what is recorded of responses, used again and again: fresh memory costs a stream many times what copying
  * its chunks into it does.
  */
 import type { Bytes } from "./bytes.ts";
 
-export const BLOCK_BYTES = 65_536;
-/** A megabyte in all. Who finds none left makes do with memory of their own. */
-const MAX_BLOCKS = 16;
+/** Little, for streams that say little: there may be very many of them at once. */
+export const BLOCK_BYTES = 8192;
+/** Four megabytes in all: some hundred streams at once. What more of them need they give up again. */
+const MAX_FREE_BLOCKS = 512;
 
 const free: Bytes[] = [];
-let made = 0;
-// A recording that nobody ends takes its blocks with it. The class is absent in some embedded runtimes.
-const lost = typeof FinalizationRegistry === "function" ? new FinalizationRegistry<undefined>(() => made--) : undefined;
 
-/** A block that is given back when it is no longer read; none when too many are in use. What stood in it still does. */
-export function takeBlock(): Bytes | undefined {
-  const block = free.pop();
-  if (block || made === MAX_BLOCKS) return block;
-  made++;
-  const fresh = new Uint8Array(BLOCK_BYTES);
-  lost?.register(fresh, undefined);
-  return fresh;
+/** To be given back when it is no longer read. What stood in it still does. */
+export function takeBlock(): Bytes {
+  return free.pop() ?? new Uint8Array(BLOCK_BYTES);
 }
 
 export function giveBack(block: Bytes): void {
-  free.push(block);
+  if (free.length < MAX_FREE_BLOCKS) free.push(block);
 }

@@ -2,22 +2,18 @@
 import { inTask, type OpenCall, openCallsOf, type TraceSink } from "../sink.ts";
 import { type Bytes, decode, isBytes } from "./bytes.ts";
 import { closeCall, openCall } from "./open-calls.ts";
-import {
-  type BodyEnding,
-  type ObservedBody,
-  type ObserveOptions,
-  type ReadBody,
-  type Recording,
-  recordRead,
-  startRecording,
-} from "./recording.ts";
+import { type BodyEnding, COMPLETE, type ObservedBody, type ReadBody, Recording, recordRead } from "./recording.ts";
 import type { Wire } from "./wire.ts";
 
 type Reader = ReadableStreamDefaultReader<Bytes>;
 type Iterator = ReadableStreamAsyncIterator<Bytes>;
 type Read = ReadableStreamReadResult<Bytes> | IteratorResult<Bytes>;
 
-export type WatchOptions = ObserveOptions & {
+export interface WatchOptions {
+  /** See {@link Recording}. */
+  readonly maxBytes: number | undefined;
+  /** Called once. Never, when nobody reads the body to an end. */
+  readonly onEnd: (body: ObservedBody) => void;
   /** The caller's: an abort ends the call also when nobody is reading. */
   readonly signal?: AbortSignal | undefined;
   /** Who is told in the end: its `close()`, and the end of the process, end the call as well. */
@@ -26,7 +22,7 @@ export type WatchOptions = ObserveOptions & {
   readonly wire?: Wire | undefined;
   /** Where a watch puts itself, that is one of several of the same body. */
   readonly branches?: BodyWatch[];
-};
+}
 
 export class BodyWatch implements OpenCall {
   /** Until the end: its stream may live on for long, and is not to hold what was said. */
@@ -74,7 +70,7 @@ export class BodyWatch implements OpenCall {
   }
 
   #recording(options: WatchOptions): Recording {
-    this.#record ??= startRecording(options);
+    this.#record ??= new Recording(options.maxBytes);
     return this.#record;
   }
 
@@ -82,7 +78,7 @@ export class BodyWatch implements OpenCall {
     const record = this.#record;
     const options = this.#stop();
     if (!options) return;
-    (record ?? startRecording(options)).end(ending);
+    options.onEnd((record ?? new Recording(options.maxBytes)).end(ending));
   }
 
   /** Nothing is watched from now on. Gives back what only the first end is told: whom to tell. */
@@ -124,13 +120,13 @@ export class BodyWatch implements OpenCall {
   /** Is what arrives recorded from now on? */
   #flow(): boolean {
     const options = this.#options;
-    return options?.wire?.flowTo(this.#recording(options).add) ?? false;
+    return options?.wire?.flowTo(this.#recording(options)) ?? false;
   }
 
   /** Apart from the reader's methods: a reader may live on for long, and is not to hold what was sent. */
   #endWhen(closed: Promise<unknown>, fail: (error: unknown) => void): void {
     const wire = this.#options?.wire;
-    closed.then(() => this.end({ how: wire?.isOver ? "complete" : "cancelled" }), fail);
+    closed.then(() => this.end(wire?.isOver ? COMPLETE : { how: "cancelled" }), fail);
   }
 
   /** The same reader, watched. */
@@ -189,13 +185,13 @@ export class BodyWatch implements OpenCall {
       value = make(text);
       return value;
     } finally {
-      this.#endRead({ chunks, text, value, ending: { how: "complete" } });
+      this.#endRead({ chunks, text, value, ending: COMPLETE });
     }
   }
 
   #endRead(read: ReadBody): void {
     const options = this.#stop();
-    if (options) recordRead(read, options);
+    options?.onEnd(recordRead(read, options.maxBytes));
   }
 
   /** The same iterator, watched. */
@@ -220,7 +216,7 @@ export class BodyWatch implements OpenCall {
   /** Hands a read on as its own promise would be: an error that nobody handles stays unhandled. */
   #seen(fail: (error: unknown) => void) {
     const take = <Result extends Read>(result: Result): Result => {
-      if (result.done) this.endSoon({ how: "complete" });
+      if (result.done) this.endSoon(COMPLETE);
       else if (!this.#isWired) this.#add(result.value);
       this.#settle();
       return result;

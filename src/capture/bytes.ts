@@ -1,16 +1,30 @@
 export type Bytes = Uint8Array<ArrayBuffer>;
 
+const fresh = (bytes: number): Bytes => new Uint8Array(bytes);
+
 /** The pieces as one; a single one as it is. */
-export function concat(pieces: readonly Bytes[]): Bytes {
+export function concat(pieces: readonly Bytes[], memory = fresh): Bytes {
   const [first, ...others] = pieces;
   if (first && others.length === 0) return first;
-  const whole = new Uint8Array(sizeOf(pieces));
+  const whole = memory(sizeOf(pieces));
   let at = 0;
   for (const piece of pieces) {
     whole.set(piece, at);
     at += piece.byteLength;
   }
   return whole;
+}
+
+const SCRATCH_BYTES = 2 ** 20;
+let scratch: Bytes | undefined;
+
+/** The same in memory that is used again (see blocks.ts): to be read at once. */
+export function joined(pieces: readonly Bytes[]): Bytes {
+  return concat(pieces, (bytes) => {
+    if (bytes > SCRATCH_BYTES) return fresh(bytes);
+    scratch ??= fresh(SCRATCH_BYTES);
+    return scratch.subarray(0, bytes);
+  });
 }
 
 export function sizeOf(pieces: readonly Bytes[]): number {
@@ -35,5 +49,5 @@ const decoder = new TextDecoder();
 /** UTF-8, without the byte order mark. */
 export function decode(pieces: readonly Bytes[]): string {
   // At once: decoding piece by piece is slower than putting the pieces together.
-  return pieces.length === 0 ? "" : decoder.decode(concat(pieces));
+  return pieces.length === 0 ? "" : decoder.decode(joined(pieces));
 }

@@ -9,7 +9,7 @@ import { toEnding } from "./ending.ts";
 import { logMarked } from "./mark-trace.ts";
 import { loading, once, orElse, whenThere } from "./once.ts";
 import type { ResolvedCaptureOptions } from "./options.ts";
-import { type BodyEnding, type ObservedBody, readAll, unseen } from "./recording.ts";
+import { type BodyEnding, COMPLETE, type ObservedBody, recordRead, unseen } from "./recording.ts";
 import type { Api, FetchArguments, MadeCall } from "./request.ts";
 import { watchResponse } from "./response.ts";
 import { tapWire, type Wire } from "./wire.ts";
@@ -99,7 +99,8 @@ interface EndedCall extends Pick<MadeCall, "api" | "requestText">, Pick<Captured
 
 const toBuild = (call: EndedCall) => () => whenThere(call.requestText, (requestText) => buildTrace(call, requestText));
 
-const recallFrom = (chunks: readonly Bytes[], maxBytes: number | undefined) => () => readAll(chunks, maxBytes);
+const recallFrom = (chunks: readonly Bytes[], maxBytes: number | undefined) => () =>
+  recordRead({ chunks, ending: COMPLETE }, maxBytes);
 
 function buildTrace(
   { api, recall, status, ending }: EndedCall,

@@ -1,7 +1,7 @@
 /** What is kept of a body that passes by: how it begins and how it ends. */
 import { copyJson, isObject, type JsonObject } from "../json.ts";
-import { BLOCK_BYTES, giveBack, takeBlock } from "./blocks.ts";
-import { type Bytes, concat, decode, sizeOf } from "./bytes.ts";
+import { giveBack, takeBlock } from "./blocks.ts";
+import { type Bytes, decode, joined, sizeOf } from "./bytes.ts";
 import { isEventStream } from "./call.ts";
 
 /** How a body ended: read to its end, given up by its reader, or broken. */
@@ -9,6 +9,8 @@ export type BodyEnding =
   | { readonly how: "complete" }
   | { readonly how: "cancelled" }
   | { readonly how: "failed"; readonly error: unknown };
+
+export const COMPLETE: BodyEnding = { how: "complete" };
 
 /** What passed. */
 export interface ObservedBody {
@@ -27,53 +29,47 @@ export function unseen(ending: BodyEnding): ObservedBody {
   return { ...whole(""), ending };
 }
 
-export interface ObserveOptions {
-  /** How many bytes to keep: the first ones and the last ones, half and half. @default see {@link maxBytesOf} */
-  readonly maxBytes: number | undefined;
-  /** Called once. Never, when nobody reads the body to an end. */
-  readonly onEnd: (body: ObservedBody) => void;
-}
-
-export interface Recording {
-  /** The chunk is copied: it belongs to the reader, who may change it or give its memory away. */
-  add(chunk: Bytes): void;
-  /** Only the first end counts. */
-  end(ending: BodyEnding): void;
-}
-
 /** What is looked at together: less is not worth it, and of more the reader would notice. */
 const PART_BYTES = 2 ** 20;
 
 /** Of a stream, its events joined, as much as a trace may hold; what is no stream its reader holds whole, too. */
 const maxBytesOf = (isStream: boolean) => (isStream ? 6_000_000 : 2 ** 26);
 
-export function startRecording({ maxBytes, onEnd }: ObserveOptions): Recording {
-  let fresh = keepFirst(PART_BYTES);
-  let long: ReturnType<typeof keepLong> | undefined;
-  let ended = false;
-  return {
-    add(chunk) {
-      if (ended) return;
-      for (let rest = fresh.add(chunk); rest; rest = fresh.add(rest)) {
-        const full = fresh;
-        const part = full.pieces();
-        long ??= keepLong(part, maxBytes);
-        fresh = keepFirst(PART_BYTES);
-        // Half an event goes before the one that comes.
-        for (const half of long.add(part)) fresh.add(half);
-        full.release();
-      }
-    },
-    end(ending) {
-      if (ended) return;
-      ended = true;
-      const part = fresh.pieces();
-      const kept =
-        !long && isShort(part, maxBytes) ? whole(decode(part)) : (long ?? keepLong(part, maxBytes)).end(part);
-      fresh.release();
-      onEnd({ ...kept, ending });
-    },
-  };
+/** Of methods, and not of closures, as all that is told of each chunk: see `FollowedCall`. */
+export class Recording {
+  readonly #maxBytes: number | undefined;
+  #fresh = new FirstBytes(PART_BYTES);
+  #long: ReturnType<typeof keepLong> | undefined;
+
+  /** @param maxBytes how many bytes to keep: the first ones and the last ones, half and half. @default see {@link maxBytesOf} */
+  constructor(maxBytes: number | undefined) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** The chunk is copied: it belongs to the reader, who may change it or give its memory away. */
+  add(chunk: Bytes): void {
+    for (let rest = this.#fresh.add(chunk); rest; rest = this.#fresh.add(rest)) this.#lookAtPart();
+  }
+
+  #lookAtPart(): void {
+    const full = this.#fresh;
+    const part = full.pieces();
+    this.#long ??= keepLong(part, this.#maxBytes);
+    this.#fresh = new FirstBytes(PART_BYTES);
+    // Half an event goes before the one that comes.
+    for (const half of this.#long.add(part)) this.#fresh.add(half);
+    full.release();
+  }
+
+  /** Once, and nothing is to be added after it: its memory is others' then. */
+  end(ending: BodyEnding): ObservedBody {
+    const maxBytes = this.#maxBytes;
+    const part = this.#fresh.pieces();
+    const long = this.#long ?? (isShort(part, maxBytes) ? undefined : keepLong(part, maxBytes));
+    const kept = long?.end(part) ?? whole(decode(part));
+    this.#fresh.release();
+    return { ...kept, ending };
+  }
 }
 
 /** What has been read already, and its text, if whoever read it knows that, and what they made of it. */
@@ -85,26 +81,15 @@ export interface ReadBody {
 }
 
 /** Record what has been read, all of it at once. */
-export function recordRead({ chunks, text, value, ending }: ReadBody, options: ObserveOptions): void {
-  if (isShort(chunks, options.maxBytes)) {
+export function recordRead({ chunks, text, value, ending }: ReadBody, maxBytes: number | undefined): ObservedBody {
+  if (isShort(chunks, maxBytes)) {
     // A copy, since they may change theirs: of long texts it costs far less than reading them again.
     const json = isObject(value) ? copyJson(value) : undefined;
-    options.onEnd({ ...whole(text ?? decode(chunks)), json, ending });
-    return;
+    return { ...whole(text ?? decode(chunks)), json, ending };
   }
-  const recording = startRecording(options);
+  const recording = new Recording(maxBytes);
   for (const chunk of chunks) recording.add(chunk);
-  recording.end(ending);
-}
-
-/** What has been read to its end. */
-export function readAll(chunks: readonly Bytes[], maxBytes: number | undefined): ObservedBody {
-  let read = unseen({ how: "complete" });
-  const onEnd = (body: ObservedBody) => {
-    read = body;
-  };
-  recordRead({ chunks, ending: read.ending }, { maxBytes, onEnd });
-  return read;
+  return recording.end(ending);
 }
 
 function isShort(pieces: readonly Bytes[], maxBytes = PART_BYTES): boolean {
@@ -122,7 +107,7 @@ function keepLong([first = NOTHING]: readonly Bytes[], limit: number | undefined
   const isStream = isEventStream(decode([first.subarray(0, 100)]));
   const maxBytes = limit ?? maxBytesOf(isStream);
   const maxTailBytes = Math.floor(maxBytes / 2);
-  const head = keepFirst(maxBytes - maxTailBytes);
+  const head = new FirstBytes(maxBytes - maxTailBytes);
   const tail = keepLast(maxTailBytes);
   const keep = (chunk: Bytes) => {
     const rest = head.add(chunk);
@@ -132,7 +117,7 @@ function keepLong([first = NOTHING]: readonly Bytes[], limit: number | undefined
     /** Gives back what belongs before the next part. */
     add(part: readonly Bytes[]): readonly Bytes[] {
       if (isStream && condense) {
-        const [events = NOTHING, half = NOTHING] = condense(concat(part));
+        const [events = NOTHING, half = NOTHING] = condense(joined(part));
         keep(events);
         // Of an event that is longer than a part there is no whole one to wait for.
         if (half.byteLength < PART_BYTES / 2) return [half];
@@ -166,49 +151,60 @@ function loadCondense() {
 const NOTHING = new Uint8Array();
 
 /** The first bytes, no more than this, in few blocks: a copy of each small chunk by itself would cost far more. */
-function keepFirst(maxBytes: number) {
-  const full: Bytes[] = [];
-  const lent: Bytes[] = [];
-  let block = NOTHING;
-  let blockBytes = 0;
-  let room = maxBytes;
-  let free = 0;
-  const fill = (bytes: Bytes) => {
-    block.set(bytes, blockBytes);
-    blockBytes += bytes.byteLength;
-    free -= bytes.byteLength;
-    room -= bytes.byteLength;
-  };
-  const begin = (bytes: number) => {
-    const known = bytes <= BLOCK_BYTES ? takeBlock() : undefined;
-    if (known) lent.push(known);
-    if (blockBytes > 0) full.push(block.subarray(0, blockBytes));
-    // Of one's own they grow, to no more than what a lent one has.
-    block = known ?? new Uint8Array(Math.max(bytes, Math.min(maxBytes - room, room, BLOCK_BYTES)));
-    free = Math.min(block.byteLength, room);
-    blockBytes = 0;
-  };
-  return {
-    /** Gives back what is over. */
-    add(chunk: Bytes): Bytes | undefined {
-      // As it is, if it can be: a view of a part costs more than copying the bytes of a small chunk does.
-      if (chunk.byteLength <= free) {
-        fill(chunk);
-        return undefined;
-      }
-      const fitting = Math.min(room, chunk.byteLength);
-      const now = Math.min(fitting, free);
-      if (now > 0) fill(chunk.subarray(0, now));
-      if (now < fitting) {
-        begin(fitting - now);
-        fill(now === 0 && fitting === chunk.byteLength ? chunk : chunk.subarray(now, fitting));
-      }
-      return fitting < chunk.byteLength ? chunk.subarray(fitting) : undefined;
-    },
-    pieces: () => (blockBytes > 0 ? [...full, block.subarray(0, blockBytes)] : full),
-    /** Its pieces are not to be read any more. */
-    release: () => lent.forEach(giveBack),
-  };
+class FirstBytes {
+  readonly #blocks: Bytes[] = [];
+  /** The last block, and of it what is free and what is not. */
+  #block = NOTHING;
+  #freeBytes = 0;
+  #usedBytes = 0;
+  /** Of all that may come, what is not in a block yet. */
+  #roomBytes: number;
+
+  constructor(maxBytes: number) {
+    this.#roomBytes = maxBytes;
+  }
+
+  /** Gives back what is over. */
+  add(chunk: Bytes): Bytes | undefined {
+    // As it is, if it can be: a view of a part costs more than copying the bytes of a small chunk does.
+    if (chunk.byteLength <= this.#freeBytes) {
+      this.#fill(chunk);
+      return undefined;
+    }
+    let at = 0;
+    while (at < chunk.byteLength) {
+      if (this.#freeBytes === 0 && !this.#begin()) return chunk.subarray(at);
+      const part = chunk.subarray(at, at + this.#freeBytes);
+      this.#fill(part);
+      at += part.byteLength;
+    }
+    return undefined;
+  }
+
+  #fill(bytes: Bytes): void {
+    this.#block.set(bytes, this.#usedBytes);
+    this.#usedBytes += bytes.byteLength;
+    this.#freeBytes -= bytes.byteLength;
+  }
+
+  #begin(): boolean {
+    if (this.#roomBytes === 0) return false;
+    this.#block = takeBlock();
+    this.#blocks.push(this.#block);
+    this.#usedBytes = 0;
+    this.#freeBytes = Math.min(this.#block.byteLength, this.#roomBytes);
+    this.#roomBytes -= this.#freeBytes;
+    return true;
+  }
+
+  pieces(): readonly Bytes[] {
+    return this.#blocks.map((block) => (block === this.#block ? block.subarray(0, this.#usedBytes) : block));
+  }
+
+  /** Its pieces are not to be read any more. */
+  release(): void {
+    this.#blocks.forEach(giveBack);
+  }
 }
 
 /** The last bytes, no more than this, in the chunks they came in. */

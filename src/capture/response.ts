@@ -4,7 +4,7 @@ import { isObject } from "../json.ts";
 import type { WatchOptions } from "./body-watch.ts";
 import { classOf, inTheOpen } from "./in-the-open.ts";
 import { isNodeStream, watchNodeStream } from "./node-stream.ts";
-import { unseen } from "./recording.ts";
+import { COMPLETE, unseen } from "./recording.ts";
 import { passForParent, turnInto } from "./turn-into.ts";
 import { type ByteStream, readWhole, relayWatched, watchBranches, watchStream } from "./watched-stream.ts";
 
@@ -30,7 +30,7 @@ export function watchResponse(response: Response, options: WatchOptions): Respon
   } catch {
     // A response that cannot be made anew (a foreign class) goes to its user untouched.
   }
-  options.onEnd(unseen({ how: "complete" }));
+  options.onEnd(unseen(COMPLETE));
   return response;
 }
 

@@ -12,7 +12,18 @@ interface Dispatcher {
   dispatch(options: unknown, handler: Handler): unknown;
 }
 
-type Handler = Record<string, unknown>;
+type Told = (first: unknown, second: unknown) => unknown;
+
+/** What is no function undici refuses itself. */
+type Handler = Partial<Record<string, Told>> & { [tapKey]?: Tap };
+
+/** On a handler: who else is told what it is told. */
+const tapKey = Symbol();
+
+/** Who is told what arrives. */
+export interface Listener {
+  add(chunk: Bytes): void;
+}
 
 /** Those that are told what arrives, and that all has: by undici from version 8 on (Node 26), and up to 7. */
 const METHODS = [
@@ -36,13 +47,13 @@ export class Wire implements Dispatcher {
   /** What `fetch` is to be called with. */
   readonly args: FetchArguments;
   readonly #inner: Dispatcher;
-  /** The handler of the last request: a redirect is followed by another one. */
-  #last: Handler | undefined;
+  /** Of the last request: a redirect is followed by another one. */
+  #last: Tap | undefined;
   /** What has arrived, while nobody is told. Undefined when that is not known. */
   #early: Bytes[] | undefined;
   #earlyBytes = 0;
   #isOver = false;
-  #take: ((chunk: Bytes) => void) | undefined;
+  #listener: Listener | undefined;
 
   constructor(inner: Dispatcher, input: string, init: Record<string, unknown>) {
     this.#inner = inner;
@@ -55,40 +66,18 @@ export class Wire implements Dispatcher {
   }
 
   dispatch(options: unknown, handler: Handler): unknown {
-    this.#last = handler;
-    this.#early = this.#listen(handler) ? [] : undefined;
+    this.#last = tap(handler, this);
+    this.#early = this.#last && [];
     this.#isOver = false;
     this.#earlyBytes = 0;
     return this.#inner.dispatch(options, handler);
   }
 
-  /** @returns false when this handler is told in a way that is not known */
-  #listen(handler: Handler): boolean {
-    for (const [data, end] of METHODS) {
-      const { [data]: onData, [end]: onEnd } = handler;
-      if (typeof onData !== "function" || typeof onEnd !== "function") continue;
-      // Not `...args`, which would make a list for each chunk.
-      handler[data] = (first: unknown, second: unknown) => {
-        this.#hear(handler, (second ?? first) as Bytes); // the last argument, of both versions
-        return onData.call(handler, first, second);
-      };
-      handler[end] = (first: unknown, second: unknown) => {
-        this.#hearEnd(handler);
-        return onEnd.call(handler, first, second);
-      };
-      return true;
-    }
-    return false;
-  }
-
-  #hearEnd(handler: Handler): void {
-    this.#isOver ||= handler === this.#last;
-  }
-
-  #hear(handler: Handler, chunk: Bytes): void {
-    if (handler !== this.#last) return;
-    if (this.#take) {
-      this.#take(chunk);
+  /** Of one of its requests, this has arrived. */
+  hear(tap: Tap, chunk: Bytes): void {
+    if (tap !== this.#last) return;
+    if (this.#listener) {
+      this.#listener.add(chunk);
       return;
     }
     this.#earlyBytes += chunk.byteLength;
@@ -96,17 +85,22 @@ export class Wire implements Dispatcher {
     this.#early?.push(chunk);
   }
 
+  /** Of one of its requests, all has arrived. */
+  hearEnd(tap: Tap): void {
+    this.#isOver ||= tap === this.#last;
+  }
+
   /**
    * Tells everything that has arrived, and everything that will.
    *
    * @returns false when not everything is known; nothing is told then.
    */
-  flowTo(take: (chunk: Bytes) => void): boolean {
+  flowTo(listener: Listener): boolean {
     const known = this.#early;
     this.#early = undefined;
     if (!known) return false;
-    for (const chunk of known) take(chunk);
-    this.#take = take;
+    for (const chunk of known) listener.add(chunk);
+    this.#listener = listener;
     return true;
   }
 
@@ -123,11 +117,46 @@ export class Wire implements Dispatcher {
   /** What arrives is of no interest any more. */
   cut(): void {
     this.#early = undefined;
-    this.#take = nobody;
+    this.#listener = nobody;
   }
 }
 
-const nobody = () => {};
+const nobody: Listener = { add() {} };
+
+/** Between a handler and whoever tells it what arrives. */
+interface Tap {
+  readonly wire: Wire;
+  readonly onData: Told;
+  readonly onEnd: Told;
+}
+
+/** Undefined when this handler is told in a way that is not known, or is tapped already. */
+function tap(handler: Handler, wire: Wire): Tap | undefined {
+  if (handler[tapKey]) return undefined;
+  for (const [data, end] of METHODS) {
+    const { [data]: onData, [end]: onEnd } = handler;
+    if (!onData || !onEnd) continue;
+    // The same for all handlers, and no closures: see `FollowedCall`.
+    handler[data] = tellData;
+    handler[end] = tellEnd;
+    handler[tapKey] = { wire, onData, onEnd };
+    return handler[tapKey];
+  }
+  return undefined;
+}
+
+// Not `...args`, which would make a list for each chunk. Of what both versions are told, the last is what counts.
+function tellData(this: Handler, first: unknown, second: unknown): unknown {
+  const by = this[tapKey] as Tap; // set together with this
+  by.wire.hear(by, (second ?? first) as Bytes);
+  return by.onData.call(this, first, second);
+}
+
+function tellEnd(this: Handler, first: unknown, second: unknown): unknown {
+  const by = this[tapKey] as Tap;
+  by.wire.hearEnd(by);
+  return by.onEnd.call(this, first, second);
+}
 
 let nodeFetch: unknown;
 

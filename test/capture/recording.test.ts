@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { BLOCK_BYTES } from "../../src/capture/blocks.ts";
-import { type ObservedBody, startRecording } from "../../src/capture/recording.ts";
+import { COMPLETE, Recording } from "../../src/capture/recording.ts";
 
 const steps = fc.array(
   fc.record({
@@ -13,8 +13,7 @@ const steps = fc.array(
 );
 
 function startBody() {
-  const ends: ObservedBody[] = [];
-  return { said: "", ends, recording: startRecording({ maxBytes: undefined, onEnd: (end) => ends.push(end) }) };
+  return { said: "", recording: new Recording(undefined) };
 }
 
 test("bodies that pass at the same time share memory, and nothing of what they say", () => {
@@ -28,10 +27,23 @@ test("bodies that pass at the same time share memory, and nothing of what they s
         known.said += text;
         known.recording.add(new TextEncoder().encode(text));
         if (!isLast) continue;
-        known.recording.end({ how: "complete" });
-        expect(known.ends).toEqual([{ text: known.said, droppedBytes: 0, tailText: "", ending: { how: "complete" } }]);
+        const kept = { text: known.said, droppedBytes: 0, tailText: "", ending: COMPLETE };
+        expect(known.recording.end(COMPLETE)).toEqual(kept);
         open.delete(body);
       }
     }),
   );
+});
+
+test("many bodies at once take no fresh memory, once there is some for them", () => {
+  const chunk = new Uint8Array(250);
+  const pass = () => {
+    const recordings = Array.from({ length: 60 }, () => new Recording(undefined));
+    for (let times = 0; times < 200; times++) for (const recording of recordings) recording.add(chunk);
+    return recordings.map((recording) => recording.end(COMPLETE).text.length);
+  };
+  pass();
+  const { arrayBuffers } = process.memoryUsage();
+  expect(new Set(pass())).toEqual(new Set([50_000]));
+  expect(process.memoryUsage().arrayBuffers).toBeLessThanOrEqual(arrayBuffers);
 });
