@@ -17,7 +17,7 @@ const uses = {
   // Until everything is compiled as well as it will be: what runs once a call takes ten thousand of them.
   call: { name: "call with a 1 KB reply", times: 50, atOnce: 1, warmUpRounds: 250, rounds: 400 * factor },
   // At once, because they take their time: their chunks come one by one.
-  stream: { name: "stream of 200 chunks", times: 20, atOnce: 20, warmUpRounds: 40, rounds: 60 * factor },
+  stream: { name: "stream of 200 chunks", times: 20, atOnce: 20, warmUpRounds: 40, rounds: 100 * factor },
 };
 
 using provider = await start("provider.ts");

@@ -49,5 +49,5 @@ const decoder = new TextDecoder();
 /** UTF-8, without the byte order mark. */
 export function decode(pieces: readonly Bytes[]): string {
   // At once: decoding piece by piece is slower than putting the pieces together.
-  return pieces.length === 0 ? "" : decoder.decode(joined(pieces));
+  return decoder.decode(joined(pieces));
 }

@@ -132,10 +132,9 @@ interface Tap {
 
 /** Undefined when this handler is told in a way that is not known, or is tapped already. */
 function tap(handler: Handler, wire: Wire): Tap | undefined {
-  if (handler[tapKey]) return undefined;
   for (const [data, end] of METHODS) {
     const { [data]: onData, [end]: onEnd } = handler;
-    if (!onData || !onEnd) continue;
+    if (!onData || !onEnd || handler[tapKey]) continue;
     // The same for all handlers, and no closures: see `FollowedCall`.
     handler[data] = tellData;
     handler[end] = tellEnd;
