@@ -8,14 +8,11 @@ import { toTraceMessage } from "../transcript.ts";
 import { isName, pick } from "./merge.ts";
 
 /** Names, what the trace holds elsewhere (`error` at the end of the call) and what it has no room for (measurements). */
-const NOT_SAID: ReadonlySet<string> = new Set(
-  "id request_id object type created created_at model choices error system_fingerprint service_tier provider x_groq obfuscation p stats".split(
-    " ",
-  ),
-);
+const NOT_SAID =
+  /^(?:id|request_id|object|type|created(?:_at)?|model|choices|error|system_fingerprint|service_tier|provider|x_groq|obfuscation|p|stats|usage.*|.*metrics)$/;
 
 function isAside(key: string): boolean {
-  return !(NOT_SAID.has(key) || /^usage|metrics$/.test(key));
+  return !NOT_SAID.test(key);
 }
 
 /** What was said beside the choices until now, and now. Streams tell it in pieces, or all of it again in every chunk. */

@@ -75,10 +75,11 @@ export class BodyWatch implements OpenCall {
   }
 
   end(ending: BodyEnding): void {
-    const record = this.#record;
-    const options = this.#stop();
+    const options = this.#options;
     if (!options) return;
-    options.onEnd((record ?? new Recording(options.maxBytes)).end(ending));
+    const record = this.#recording(options);
+    this.#stop();
+    options.onEnd(record.end(ending));
   }
 
   /** Nothing is watched from now on. Gives back what only the first end is told: whom to tell. */

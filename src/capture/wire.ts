@@ -12,16 +12,13 @@ interface Dispatcher {
   dispatch(options: unknown, handler: Handler): unknown;
 }
 
-type Told = (first: unknown, second: unknown) => unknown;
-
-/** What is no function undici refuses itself. */
-type Handler = Partial<Record<string, Told>> & { [tapKey]?: Tap };
+type Handler = Record<string, unknown> & { [tapKey]?: Tap };
 
 /** On a handler: who else is told what it is told. */
 const tapKey = Symbol();
 
 /** Who is told what arrives. */
-export interface Listener {
+interface Listener {
   add(chunk: Bytes): void;
 }
 
@@ -123,6 +120,8 @@ export class Wire implements Dispatcher {
 
 const nobody: Listener = { add() {} };
 
+type Told = (first: unknown, second: unknown) => unknown;
+
 /** Between a handler and whoever tells it what arrives. */
 interface Tap {
   readonly wire: Wire;
@@ -134,7 +133,7 @@ interface Tap {
 function tap(handler: Handler, wire: Wire): Tap | undefined {
   for (const [data, end] of METHODS) {
     const { [data]: onData, [end]: onEnd } = handler;
-    if (!onData || !onEnd || handler[tapKey]) continue;
+    if (!isTold(onData) || !isTold(onEnd) || handler[tapKey]) continue;
     // The same for all handlers, and no closures: see `FollowedCall`.
     handler[data] = tellData;
     handler[end] = tellEnd;
@@ -143,6 +142,8 @@ function tap(handler: Handler, wire: Wire): Tap | undefined {
   }
   return undefined;
 }
+
+const isTold = (method: unknown): method is Told => typeof method === "function";
 
 // Not `...args`, which would make a list for each chunk. Of what both versions are told, the last is what counts.
 function tellData(this: Handler, first: unknown, second: unknown): unknown {
