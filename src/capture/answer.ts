@@ -34,21 +34,18 @@ export function toTrace(call: CapturedCall, { request, asked, answered }: Conver
   const { choices, usage, asides = {}, unread } = answer;
   const ending = describeEnding(call, answer);
   const { requestText } = call;
-  const messages = [
-    // A request in no form of ours is said as it is.
-    ...(asked.length === 0 && requestText ? [toTraceMessage({ role: "user", content: requestText })] : asked),
-    ...answered,
-    ...asideMessages(asides, answered),
-    ...(unread ? [toTraceMessage({ role: "assistant", content: unread })] : []),
-    ...(ending ? [toCallMessage(ending)] : []),
-  ];
-  return {
-    model: nameOf(answer.model) ?? nameOf(request?.["model"]) ?? "unknown",
-    // The contract wants something to be said: an empty call says how it ended.
-    messages: messages.length > 0 ? messages : [toCallMessage({ ended: "complete" })],
-    ...(areChoices(choices) ? { choices } : {}),
-    ...(isObject(usage) ? { usage } : {}),
-  };
+  const messages = [...asked, ...answered, ...asideMessages(asides, answered)];
+  // A request in no form of ours is said as it is.
+  if (asked.length === 0 && requestText) messages.unshift(toTraceMessage({ role: "user", content: requestText }));
+  if (unread) messages.push(toTraceMessage({ role: "assistant", content: unread }));
+  if (ending) messages.push(toCallMessage(ending));
+  // The contract wants something to be said: an empty call says how it ended.
+  if (messages.length === 0) messages.push(toCallMessage({ ended: "complete" }));
+  const model = nameOf(answer.model) ?? nameOf(request?.["model"]) ?? "unknown";
+  const trace: TraceInput = { model, messages };
+  if (areChoices(choices)) trace.choices = choices;
+  if (isObject(usage)) trace.usage = usage;
+  return trace;
 }
 
 function nameOf(model: unknown): string | undefined {

@@ -4,8 +4,8 @@ const fresh = (bytes: number): Bytes => new Uint8Array(bytes);
 
 /** The pieces as one; a single one as it is. */
 export function concat(pieces: readonly Bytes[], memory = fresh): Bytes {
-  const [first, ...others] = pieces;
-  if (first && others.length === 0) return first;
+  const [first] = pieces;
+  if (first && pieces.length === 1) return first;
   const whole = memory(sizeOf(pieces));
   let at = 0;
   for (const piece of pieces) {

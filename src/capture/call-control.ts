@@ -60,8 +60,10 @@ export function takeControl(args: FetchArguments): { readonly control: CallContr
   } catch {
     // Nothing of ours.
   }
-  return { control: {}, rest: args };
+  return { control: NOTHING_SAID, rest: args };
 }
+
+const NOTHING_SAID: CallControl = {};
 
 /** Strings that are not empty, or nothing: `traceHeaders` has seen to it. */
 export function readControl(value: unknown): CallControl {

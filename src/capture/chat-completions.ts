@@ -44,8 +44,8 @@ export function requestMessages(request: JsonObject | undefined): TraceMessage[]
   const { agent_id, messages } = request ?? {};
   if (!Array.isArray(messages)) return [];
   // Mistral's agents have a model and instructions of their own, which are said elsewhere, and only named here.
-  const context = agent_id === undefined || agent_id === null ? [] : [{ agent_id }];
-  return [...context, ...messages].map((message) => toTraceMessage(message));
+  const context = agent_id === undefined || agent_id === null ? messages : [{ agent_id }, ...messages];
+  return context.map((message) => toTraceMessage(message));
 }
 
 function readJson(call: CapturedCall): Answer {

@@ -12,7 +12,7 @@ import type { ResolvedCaptureOptions } from "./options.ts";
 import { type BodyEnding, COMPLETE, type ObservedBody, recordRead, unseen } from "./recording.ts";
 import type { Api, FetchArguments, MadeCall } from "./request.ts";
 import { watchResponse } from "./response.ts";
-import { tapWire, type Wire } from "./wire.ts";
+import { type TappingDispatcher, tapWire } from "./wire.ts";
 
 type FollowSettings = ResolvedCaptureOptions & { readonly sink: TraceSink };
 
@@ -32,7 +32,7 @@ export class FollowedCall {
   readonly #request: MadeCall;
   readonly #control: CallControl;
   readonly #settings: FollowSettings;
-  #wire: Wire | undefined;
+  #dispatcher: TappingDispatcher | undefined;
 
   constructor(request: MadeCall, control: CallControl, settings: FollowSettings) {
     this.#request = request;
@@ -45,30 +45,30 @@ export class FollowedCall {
   /** What this `fetch` is to be called with instead, so that what arrives can be seen. */
   tap(fetch: unknown, args: FetchArguments): FetchArguments {
     try {
-      if (typeof this.#request.requestText === "string") this.#wire = tapWire(fetch, args);
+      if (typeof this.#request.requestText === "string") this.#dispatcher = tapWire(fetch, args);
+      return this.#dispatcher?.tapped(args) ?? args;
     } catch {
-      // Arguments that cannot be read are for the real fetch to refuse.
+      return args; // what cannot be read is for the real fetch to refuse
     }
-    return this.#wire?.args ?? args;
   }
 
   /** The response that its caller gets, watched. */
   respond(response: Response): Response {
     const { status } = response;
-    const wire = this.#wire;
+    const wire = this.#dispatcher?.wire;
     const { requestText, signal } = this.#request;
     const { sink, captureErrors, maxResponseBytes: maxBytes } = this.#settings;
     if (status >= 400 && !captureErrors) {
       wire?.cut();
       return response;
     }
-    const isStream = typeof requestText === "string" && requestText.includes('"stream":true');
-    const arrived = isStream ? undefined : wire?.arrived();
+    const arrived = wire?.arrived();
     if (arrived && isJson(arrived)) {
       wire?.cut();
       this.#log(recallFrom(arrived, maxBytes), undefined, status);
       return response;
     }
+    const isStream = String(requestText).includes('"stream":true');
     // Of any other call that is no stream, all is read at once. And what is compressed arrives as nobody reads it. Its
     // headers are asked with a wire only: of others, a mock's response may have none.
     if (wire && (!isStream || response.headers.has("content-encoding"))) wire.cut();
@@ -78,7 +78,7 @@ export class FollowedCall {
 
   /** No response came. */
   fail(error: unknown): void {
-    this.#finish(unseen({ how: "failed", error }));
+    if (this.#settings.captureErrors) this.#finish(unseen({ how: "failed", error }));
   }
 
   #finish(body: ObservedBody, status?: number): void {

@@ -6,14 +6,11 @@ import { isObject } from "../json.ts";
 import { type Bytes, concat } from "./bytes.ts";
 import { parseObject } from "./call.ts";
 import { isNodeStream, type NodeStream } from "./node-stream.ts";
-import { type FetchArguments, takeHeader } from "./request.ts";
+import { type FetchArguments, type MadeCall, takeHeader } from "./request.ts";
 import { withBody } from "./response.ts";
 
-export interface UsageCall {
+export interface UsageCall extends Pick<MadeCall, "url" | "requestText"> {
   readonly args: FetchArguments;
-  readonly url: string;
-  /** The body of the request, where it is text. */
-  readonly text: string | undefined;
   readonly send: typeof fetch;
   /** What becomes of the response before its caller sees it. */
   readonly respond: (response: Response) => Response | Promise<Response>;
@@ -36,8 +33,8 @@ export async function callWithUsage(call: UsageCall): Promise<Response> {
   return respond(again);
 }
 
-function askForUsage({ args: [input, init], url, text }: UsageCall): FetchArguments | undefined {
-  if (text === undefined || init?.body === undefined || /\/responses\/?(?:[?#]|$)/.test(url)) return undefined;
+function askForUsage({ args: [input, init], url, requestText: text }: UsageCall): FetchArguments | undefined {
+  if (typeof text !== "string" || init?.body === undefined || /\/responses\/?(?:[?#]|$)/.test(url)) return undefined;
   const request = parseObject(text);
   const { stream, stream_options: options = {} } = request ?? {};
   // Whoever has said yes or no gets what was said.

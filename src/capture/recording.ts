@@ -26,7 +26,7 @@ export interface ObservedBody {
 
 /** A body of which nothing was seen. */
 export function unseen(ending: BodyEnding): ObservedBody {
-  return { ...whole(""), ending };
+  return whole("", ending);
 }
 
 /** What is looked at together: less is not worth it, and of more the reader would notice. */
@@ -66,9 +66,9 @@ export class Recording {
     const maxBytes = this.#maxBytes;
     const part = this.#fresh.pieces();
     const long = this.#long ?? (isShort(part, maxBytes) ? undefined : keepLong(part, maxBytes));
-    const kept = long?.end(part) ?? whole(decode(part));
+    const body = long ? { ...long.end(part), ending } : whole(decode(part), ending);
     this.#fresh.release();
-    return { ...kept, ending };
+    return body;
   }
 }
 
@@ -85,7 +85,7 @@ export function recordRead({ chunks, text, value, ending }: ReadBody, maxBytes: 
   if (isShort(chunks, maxBytes)) {
     // A copy, since they may change theirs: of long texts it costs far less than reading them again.
     const json = isObject(value) ? copyJson(value) : undefined;
-    return { ...whole(text ?? decode(chunks)), json, ending };
+    return whole(text ?? decode(chunks), ending, json);
   }
   const recording = new Recording(maxBytes);
   for (const chunk of chunks) recording.add(chunk);
@@ -98,7 +98,13 @@ function isShort(pieces: readonly Bytes[], maxBytes = PART_BYTES): boolean {
 
 type Kept = Omit<ObservedBody, "ending">;
 
-const whole = (text: string): Kept => ({ text, droppedBytes: 0, tailText: "" });
+const whole = (text: string, ending: BodyEnding, json?: JsonObject): ObservedBody => ({
+  text,
+  json,
+  droppedBytes: 0,
+  tailText: "",
+  ending,
+});
 
 let condense: typeof import("./condense.ts").condense | undefined;
 

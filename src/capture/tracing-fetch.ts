@@ -3,7 +3,7 @@ import { isPromise } from "../thenable.ts";
 import { parseObject } from "./call.ts";
 import { takeControl } from "./call-control.ts";
 import type { UsageCall } from "./include-usage.ts";
-import { loading, once } from "./once.ts";
+import { loading, once, whenThere } from "./once.ts";
 import { type CaptureOptions, checkOption, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
 import { type Api, describeRequest, type MadeCall, snapshotBody } from "./request.ts";
 
@@ -22,13 +22,23 @@ export interface TracingFetchOptions extends CaptureOptions {
 const loadCapture = once(() => import("./follow-call.ts"));
 type Capture = typeof import("./follow-call.ts");
 
-/** What is captured, by the path that a POST goes to. */
-const APIS = /^[^?#]*?\/(chat\/completions|responses|completions)\/?(?:$|[?#])/;
+const APIS: readonly Api[] = ["chat/completions", "responses", "completions"];
+let knownUrl = "";
+let knownApi: Api | undefined;
+
+/** What is captured, by the path that a POST goes to. Known of the last one: most go to the same. */
+function apiOf(url: string): Api | undefined {
+  if (url === knownUrl) return knownApi;
+  const [path] = url.split(/\/?(?:[?#]|$)/);
+  knownApi = APIS.find((api) => path?.endsWith(`/${api}`));
+  knownUrl = url;
+  return knownApi;
+}
 
 /** On every fetch of ours: the sinks it writes to. `Symbol.for`, so that the ESM and the CJS copy understand each other. */
 const sinksOf = Symbol.for("tracelogger.sinks");
 
-function sinksBehind(fetch: object): readonly TraceSink[] {
+function sinksBehind(fetch: object = {}): readonly TraceSink[] {
   return sinksOf in fetch ? (fetch[sinksOf] as readonly TraceSink[]) : []; // only we set it
 }
 
@@ -40,12 +50,12 @@ function sinksBehind(fetch: object): readonly TraceSink[] {
  * @throws {TraceLoggerError} `invalid_option`
  */
 export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {}): Fetch {
-  const resolved = resolveCaptureOptions(sink, options);
+  const settings = { ...resolveCaptureOptions(sink, options), sink };
   const { fetch: given } = options;
   checkOption("fetch", "a function", given, given === undefined || typeof given === "function");
   const { fetch: before } = globalThis;
   const asked = given ?? before;
-  if (asked && sinksBehind(asked).includes(sink)) return asked;
+  if (sinksBehind(asked).includes(sink)) return asked;
   let isAsking = false;
   const base: Fetch =
     given ??
@@ -57,56 +67,47 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
         isAsking = false;
       }
     });
-  const settings = { ...resolved, sink };
 
   loading(loadCapture());
   const refusing = new Set<string>();
-  const behind = sinksBehind(given ?? {});
+  const behind = sinksBehind(given);
   const traced: Fetch = (...args) => {
     // It asks itself: it has become the global fetch, or is called by what has.
     if (isAsking) return before(...args);
     const { control, rest } = takeControl(args);
     // Another tracing fetch behind this one needs to know, too, and takes the header away.
     const request = behind.length > 0 ? args : rest;
-    const call = control.off ? undefined : readCall(rest, resolved);
+    const call = control.off ? undefined : readCall(rest, settings);
     if (!call) return base(...request);
-    const { captureErrors, includeUsage } = resolved;
     const follow = ({ FollowedCall }: Capture) => new FollowedCall(call, control, settings);
     const capture = loadCapture();
-    if (!isPromise(capture) && !includeUsage) {
-      const followed = follow(capture);
-      const tapped = followed.tap(given ?? globalThis.fetch, request);
-      const fail = (error: unknown): never => {
-        if (captureErrors) followed.fail(error);
-        throw error;
-      };
-      // A mock may give the response itself: whoever awaits it does not notice.
-      return Promise.resolve(base(...tapped)).then((response) => followed.respond(response), fail);
-    }
     // Undefined where it could not be loaded.
-    const loaded = Promise.resolve(capture).then(follow, () => undefined);
-    const respond = async (response: Response) => (await loaded)?.respond(response) ?? response;
-    const fail = async (error: unknown): Promise<never> => {
-      if (captureErrors) (await loaded)?.fail(error);
-      throw error;
-    };
-    if (!includeUsage) return Promise.resolve(base(...request)).then(respond, fail);
-    return askForUsage({ ...call, args: request, send: base, respond, refusing }).catch(fail);
+    const followed = isPromise(capture) ? capture.then(follow, () => undefined) : follow(capture);
+    const respond = (response: Response) => whenThere(followed, (it) => it?.respond(response) ?? response);
+    const fail = (error: unknown) =>
+      whenThere(followed, (it): never => {
+        it?.fail(error);
+        throw error;
+      });
+    if (settings.includeUsage)
+      return askForUsage({ ...call, args: request, send: base, respond, refusing }).catch(fail);
+    const seen = isPromise(followed) ? request : followed.tap(given ?? globalThis.fetch, request);
+    // A mock may give the response itself: whoever awaits it does not notice.
+    return Promise.resolve(base(...seen)).then(respond, fail);
   };
   return Object.assign(traced, { [sinksOf]: [sink, ...behind] });
 }
 
-async function askForUsage({ requestText, ...call }: Omit<UsageCall, "text"> & MadeCall): Promise<Response> {
+async function askForUsage(call: UsageCall): Promise<Response> {
   const loaded = await import("./include-usage.ts").catch(() => undefined);
-  if (!loaded) return call.respond(await call.send(...call.args));
-  return loaded.callWithUsage({ ...call, text: typeof requestText === "string" ? requestText : undefined });
+  return loaded ? loaded.callWithUsage(call) : call.respond(await call.send(...call.args));
 }
 
 /** Undefined for what is not captured. Never throws: an argument that cannot be read is for the real fetch to refuse. */
 function readCall(args: Parameters<Fetch>, { shouldCapture }: ResolvedCaptureOptions): MadeCall | undefined {
   try {
     const { url, method, signal, body } = describeRequest(args);
-    const api = method === "POST" ? APIS.exec(url)?.[1] : undefined;
+    const api = method === "POST" ? apiOf(url) : undefined;
     if (!api) return undefined;
     const requestText = snapshotBody(body);
     if (shouldCapture) {
@@ -118,7 +119,7 @@ function readCall(args: Parameters<Fetch>, { shouldCapture }: ResolvedCaptureOpt
       };
       if (!shouldCapture(asked)) return undefined;
     }
-    return { url, signal, requestText, api: api as Api }; // what the pattern finds
+    return { url, signal, requestText, api };
   } catch {
     return undefined;
   }

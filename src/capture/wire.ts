@@ -12,50 +12,37 @@ interface Dispatcher {
   dispatch(options: unknown, handler: Handler): unknown;
 }
 
-type Handler = Record<string, unknown> & { [tapKey]?: Tap };
+type Handler = Record<string, unknown> & { [wireKey]?: Wire };
 
 /** On a handler: who else is told what it is told. */
-const tapKey = Symbol();
-
-/** Who is told what arrives. */
-interface Listener {
-  add(chunk: Bytes): void;
-}
+const wireKey = Symbol();
 
 /** Those that are told what arrives, and that all has: by undici from version 8 on (Node 26), and up to 7. */
-const METHODS = [
-  ["onResponseData", "onResponseEnd"],
-  ["onData", "onComplete"],
-] as const;
-
-/** What may arrive before anybody reads. Of more it is not known who will, and how. */
-const MAX_EARLY_BYTES = 2 ** 18;
+const SINCE_8 = ["onResponseData", "onResponseEnd"] as const;
+const UNTIL_7 = ["onData", "onComplete"] as const;
 
 /** Undefined where what arrives cannot be seen. */
-export function tapWire(fetch: unknown, [input, init]: FetchArguments): Wire | undefined {
+export function tapWire(fetch: unknown, [input, init]: FetchArguments): TappingDispatcher | undefined {
   // A `Request` may have a dispatcher of its own, which nobody can ask it for.
   if (!isNodeFetch(fetch) || typeof input !== "string" || !isPlain(init)) return undefined;
   const inner = init["dispatcher"] ?? globalDispatcher();
-  return isDispatcher(inner) ? new Wire(inner, input, init) : undefined;
+  return isDispatcher(inner) ? new TappingDispatcher(inner) : undefined;
 }
 
-/** The dispatcher of one call. One object for all that is to be known of it: each more would cost every call. */
-export class Wire implements Dispatcher {
-  /** What `fetch` is to be called with. */
-  readonly args: FetchArguments;
+/** The dispatcher of one call. */
+export class TappingDispatcher implements Dispatcher {
   readonly #inner: Dispatcher;
   /** Of the last request: a redirect is followed by another one. */
-  #last: Tap | undefined;
-  /** What has arrived, while nobody is told. Undefined when that is not known. */
-  #early: Bytes[] | undefined;
-  #earlyBytes = 0;
-  #isOver = false;
-  #listener: Listener | undefined;
+  wire: Wire | undefined;
 
-  constructor(inner: Dispatcher, input: string, init: Record<string, unknown>) {
+  constructor(inner: Dispatcher) {
     this.#inner = inner;
+  }
+
+  /** What `fetch` is to be called with. Not kept: a stream would hold the headers of its request. */
+  tapped([input, init]: FetchArguments): FetchArguments {
     const tapped: RequestInit & { dispatcher: Dispatcher } = { ...init, dispatcher: this };
-    this.args = [input, tapped];
+    return [input, tapped];
   }
 
   get isMockActive(): boolean {
@@ -63,16 +50,67 @@ export class Wire implements Dispatcher {
   }
 
   dispatch(options: unknown, handler: Handler): unknown {
-    this.#last = tap(handler, this);
-    this.#early = this.#last && [];
-    this.#isOver = false;
-    this.#earlyBytes = 0;
+    this.wire = wireTo(handler);
     return this.#inner.dispatch(options, handler);
   }
+}
 
-  /** Of one of its requests, this has arrived. */
-  hear(tap: Tap, chunk: Bytes): void {
-    if (tap !== this.#last) return;
+/** Undefined when this handler is told in a way that is not known, or is tapped already. */
+function wireTo(handler: Handler): Wire | undefined {
+  const [data, end] = SINCE_8[0] in handler ? SINCE_8 : UNTIL_7;
+  const { [data]: onData, [end]: onEnd } = handler;
+  if (!isTold(onData) || !isTold(onEnd) || handler[wireKey]) return undefined;
+  // The same for all handlers, and no closures: see `FollowedCall`.
+  handler[data] = tellData;
+  handler[end] = tellEnd;
+  handler[wireKey] = new Wire(onData, onEnd);
+  return handler[wireKey];
+}
+
+type Told = (first: unknown, second: unknown) => unknown;
+
+const isTold = (method: unknown): method is Told => typeof method === "function";
+
+// Not `...args`, which would make a list for each chunk. Of what both versions are told, the last is what counts.
+function tellData(this: Handler, first: unknown, second: unknown): unknown {
+  const wire = this[wireKey] as Wire; // set together with this
+  wire.hear((second ?? first) as Bytes);
+  return wire.onData.call(this, first, second);
+}
+
+function tellEnd(this: Handler, first: unknown, second: unknown): unknown {
+  const wire = this[wireKey] as Wire;
+  wire.isOver = true;
+  return wire.onEnd.call(this, first, second);
+}
+
+/** Who is told what arrives. */
+interface Listener {
+  add(chunk: Bytes): void;
+}
+
+const nobody: Listener = { add() {} };
+
+/** What may arrive before anybody reads. Of more it is not known who will, and how. */
+const MAX_EARLY_BYTES = 2 ** 18;
+
+/** What arrives for one request. One object for all that is to be known of it: each more would cost every chunk. */
+export class Wire {
+  readonly onData: Told;
+  readonly onEnd: Told;
+  /** Has all of it arrived? */
+  isOver = false;
+  #listener: Listener | undefined;
+  /** What has arrived, while nobody is told. Undefined when that is not known. */
+  #early: Bytes[] | undefined = [];
+  #earlyBytes = 0;
+
+  constructor(onData: Told, onEnd: Told) {
+    this.onData = onData;
+    this.onEnd = onEnd;
+  }
+
+  hear(chunk: Bytes): void {
     if (this.#listener) {
       this.#listener.add(chunk);
       return;
@@ -80,11 +118,6 @@ export class Wire implements Dispatcher {
     this.#earlyBytes += chunk.byteLength;
     if (this.#earlyBytes > MAX_EARLY_BYTES) this.#early = undefined;
     this.#early?.push(chunk);
-  }
-
-  /** Of one of its requests, all has arrived. */
-  hearEnd(tap: Tap): void {
-    this.#isOver ||= tap === this.#last;
   }
 
   /**
@@ -101,14 +134,9 @@ export class Wire implements Dispatcher {
     return true;
   }
 
-  /** Has all of it arrived? */
-  get isOver(): boolean {
-    return this.#isOver;
-  }
-
   /** All of it, if all has arrived, and nobody was told yet. */
   arrived(): readonly Bytes[] | undefined {
-    return this.#isOver ? this.#early : undefined;
+    return this.isOver ? this.#early : undefined;
   }
 
   /** What arrives is of no interest any more. */
@@ -116,46 +144,6 @@ export class Wire implements Dispatcher {
     this.#early = undefined;
     this.#listener = nobody;
   }
-}
-
-const nobody: Listener = { add() {} };
-
-type Told = (first: unknown, second: unknown) => unknown;
-
-/** Between a handler and whoever tells it what arrives. */
-interface Tap {
-  readonly wire: Wire;
-  readonly onData: Told;
-  readonly onEnd: Told;
-}
-
-/** Undefined when this handler is told in a way that is not known, or is tapped already. */
-function tap(handler: Handler, wire: Wire): Tap | undefined {
-  for (const [data, end] of METHODS) {
-    const { [data]: onData, [end]: onEnd } = handler;
-    if (!isTold(onData) || !isTold(onEnd) || handler[tapKey]) continue;
-    // The same for all handlers, and no closures: see `FollowedCall`.
-    handler[data] = tellData;
-    handler[end] = tellEnd;
-    handler[tapKey] = { wire, onData, onEnd };
-    return handler[tapKey];
-  }
-  return undefined;
-}
-
-const isTold = (method: unknown): method is Told => typeof method === "function";
-
-// Not `...args`, which would make a list for each chunk. Of what both versions are told, the last is what counts.
-function tellData(this: Handler, first: unknown, second: unknown): unknown {
-  const by = this[tapKey] as Tap; // set together with this
-  by.wire.hear(by, (second ?? first) as Bytes);
-  return by.onData.call(this, first, second);
-}
-
-function tellEnd(this: Handler, first: unknown, second: unknown): unknown {
-  const by = this[tapKey] as Tap;
-  by.wire.hearEnd(by);
-  return by.onEnd.call(this, first, second);
 }
 
 let nodeFetch: unknown;
@@ -173,15 +161,15 @@ function isPlain(init: unknown): init is Record<string, unknown> {
 }
 
 let dispatcherKey: symbol | undefined;
+/** Not read by `Reflect.get`, which takes ten times as long to look anything up here. */
+const realm: { readonly [key: symbol]: unknown } = globalThis;
 
 /** The one that Node's `fetch` goes by. None before it was first called. */
 export function globalDispatcher(): unknown {
-  dispatcherKey ??= Symbol.for(`undici.globalDispatcher.${undiciVersion() < 8 ? 1 : 2}`);
-  return Reflect.get(globalThis, dispatcherKey);
-}
-
-function undiciVersion(): number {
-  return Number.parseInt(process.versions["undici"] ?? "", 10);
+  dispatcherKey ??= Symbol.for(
+    `undici.globalDispatcher.${Number.parseInt(process.versions["undici"] ?? "", 10) < 8 ? 1 : 2}`,
+  );
+  return realm[dispatcherKey];
 }
 
 function isDispatcher(value: unknown): value is Dispatcher {

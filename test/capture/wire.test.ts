@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type TracingFetchOptions, tracingFetch } from "../../src/capture/tracing-fetch.ts";
-import { globalDispatcher, Wire } from "../../src/capture/wire.ts";
+import { globalDispatcher, TappingDispatcher } from "../../src/capture/wire.ts";
 import { type ChatServer, chunk, completion, endless, type Reply, startChatServer } from "./chat-server.ts";
 import { collectGarbage } from "./collect-garbage.ts";
 import { collectingSink } from "./collecting-sink.ts";
@@ -312,16 +312,18 @@ describe("the dispatcher", () => {
   });
 
   test("given a handler for the second time, hands on what it is told once, and knows nothing of it", () => {
-    const wire = new Wire({ dispatch: () => true }, server.baseURL, {});
+    const dispatcher = new TappingDispatcher({ dispatch: () => true });
     const [onData, onComplete] = [vi.fn(), vi.fn()];
     const handler = { onData, onComplete };
-    wire.dispatch({}, handler);
-    wire.dispatch({}, handler);
+    dispatcher.dispatch({}, handler);
+    const { wire } = dispatcher;
+    dispatcher.dispatch({}, handler);
     handler.onData(new Uint8Array(1));
     handler.onComplete();
     expect(onData).toHaveBeenCalledOnce();
     expect(onComplete).toHaveBeenCalledOnce();
-    expect(wire.arrived()).toBeUndefined();
+    expect(wire?.arrived()).toHaveLength(1);
+    expect(dispatcher.wire).toBeUndefined();
   });
 
   test("is given to no other fetch, nor beside a request that may have one", async () => {
