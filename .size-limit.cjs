@@ -27,5 +27,5 @@ module.exports = [
     limit: "25 kB",
     modifyEsbuildConfig: withoutLoadedOnDemand,
   },
-  { name: "all of it, with what is loaded on demand", path: "dist/index.js", gzip: true, limit: "50 kB" },
+  { name: "all of it, with what is loaded on demand", path: "dist/index.js", gzip: true, limit: "50.1 kB" },
 ];

@@ -6,16 +6,33 @@ import type { Bytes } from "./bytes.ts";
 
 /** Little, for streams that say little: there may be very many of them at once. */
 export const BLOCK_BYTES = 8192;
-/** Four megabytes in all: some hundred streams at once. What more of them need they give up again. */
-const MAX_FREE_BLOCKS = 512;
+/** Four megabytes: some hundred streams at once. What more of them need they give up again. */
+const MAX_BLOCKS = 512;
 
-const free: Bytes[] = [];
-
-/** To be given back when it is no longer read. What stood in it still does. */
-export function takeBlock(): Bytes {
-  return free.pop() ?? new Uint8Array(BLOCK_BYTES);
+/** So many bytes of this memory, from here on. */
+export interface Block {
+  readonly memory: Bytes;
+  readonly start: number;
 }
 
-export function giveBack(block: Bytes): void {
-  if (free.length < MAX_FREE_BLOCKS) free.push(block);
+/**
+ * All of it is one array: one for each block would have to be found in the processor's memory anew for every chunk, when
+ * many streams take turns. The system gives what of it is used, no more.
+ */
+let shared: Bytes | undefined;
+let cutBlocks = 0;
+const free: Block[] = [];
+
+/** To be given back when it is no longer read. What stood in it still does. */
+export function takeBlock(): Block {
+  const known = free.pop();
+  if (known) return known;
+  if (cutBlocks === MAX_BLOCKS) return { memory: new Uint8Array(BLOCK_BYTES), start: 0 };
+  shared ??= new Uint8Array(MAX_BLOCKS * BLOCK_BYTES);
+  return { memory: shared, start: cutBlocks++ * BLOCK_BYTES };
+}
+
+export function giveBack(block: Block): void {
+  // Others than those of the one array, too: a body that nobody ends never gives its own back.
+  if (free.length < MAX_BLOCKS) free.push(block);
 }

@@ -1,6 +1,6 @@
 /** What is kept of a body that passes by: how it begins and how it ends. */
 import { copyJson, isObject, type JsonObject } from "../json.ts";
-import { giveBack, takeBlock } from "./blocks.ts";
+import { BLOCK_BYTES, type Block, giveBack, takeBlock } from "./blocks.ts";
 import { type Bytes, decode, joined, sizeOf } from "./bytes.ts";
 import { isEventStream } from "./call.ts";
 
@@ -158,11 +158,11 @@ const NOTHING = new Uint8Array();
 
 /** The first bytes, no more than this, in few blocks: a copy of each small chunk by itself would cost far more. */
 class FirstBytes {
-  readonly #blocks: Bytes[] = [];
-  /** The last block, and of it what is free and what is not. */
-  #block = NOTHING;
+  readonly #blocks: Block[] = [];
+  /** Of the last block: its memory, what comes next there, and for how much there is room. */
+  #memory = NOTHING;
+  #next = 0;
   #freeBytes = 0;
-  #usedBytes = 0;
   /** Of all that may come, what is not in a block yet. */
   #roomBytes: number;
 
@@ -188,23 +188,27 @@ class FirstBytes {
   }
 
   #fill(bytes: Bytes): void {
-    this.#block.set(bytes, this.#usedBytes);
-    this.#usedBytes += bytes.byteLength;
+    this.#memory.set(bytes, this.#next);
+    this.#next += bytes.byteLength;
     this.#freeBytes -= bytes.byteLength;
   }
 
   #begin(): boolean {
     if (this.#roomBytes === 0) return false;
-    this.#block = takeBlock();
-    this.#blocks.push(this.#block);
-    this.#usedBytes = 0;
-    this.#freeBytes = Math.min(this.#block.byteLength, this.#roomBytes);
+    const block = takeBlock();
+    this.#blocks.push(block);
+    this.#memory = block.memory;
+    this.#next = block.start;
+    this.#freeBytes = Math.min(BLOCK_BYTES, this.#roomBytes);
     this.#roomBytes -= this.#freeBytes;
     return true;
   }
 
   pieces(): readonly Bytes[] {
-    return this.#blocks.map((block) => (block === this.#block ? block.subarray(0, this.#usedBytes) : block));
+    const last = this.#blocks.at(-1);
+    return this.#blocks.map((block) =>
+      block.memory.subarray(block.start, block === last ? this.#next : block.start + BLOCK_BYTES),
+    );
   }
 
   /** Its pieces are not to be read any more. */
