@@ -5,7 +5,7 @@
 import { isObject, type JsonObject } from "../json.ts";
 import type { TraceMessage } from "../trace.ts";
 import { toTraceMessage } from "../transcript.ts";
-import { isName } from "./merge.ts";
+import { isName, pick } from "./merge.ts";
 
 /** Names, what the trace holds elsewhere (`error` at the end of the call) and what it has no room for (measurements). */
 const NOT_SAID =
@@ -34,8 +34,8 @@ function grows(value: unknown): boolean {
 
 /** The message that says them, but for what the answer says in the same words. */
 export function asideMessages(asides: JsonObject, answered: readonly TraceMessage[]): TraceMessage[] {
-  const said = Object.entries(asides).filter(([, value]) => !answered.some(({ content }) => content === value));
-  return said.length > 0 ? [toTraceMessage(Object.fromEntries(said), { speaker: "assistant" })] : [];
+  const said = pick(asides, (_, value) => !answered.some(({ content }) => content === value));
+  return Object.keys(said).length > 0 ? [toTraceMessage(said, { speaker: "assistant" })] : [];
 }
 
 /** A text somewhere: what holds only numbers is a measurement. */

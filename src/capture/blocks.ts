@@ -33,6 +33,6 @@ export function takeBlock(): Block {
 }
 
 export function giveBack(block: Block): void {
-  // Others than those of the one array, too: a body that nobody ends never gives its own back.
-  if (free.length < MAX_BLOCKS) free.push(block);
+  // Those of the one array, and others in place of what it has lost: a body that nobody ends gives nothing back.
+  if (block.memory === shared || free.length < MAX_BLOCKS) free.push(block);
 }

@@ -99,7 +99,6 @@ export class BodyWatch implements OpenCall {
    * other, and of both the one that saw more is told.
    */
   split(): WatchOptions | undefined {
-    this.#record?.end(COMPLETE); // which gives its memory back
     const options = this.#stop();
     if (!options) return undefined;
     let other: ObservedBody | undefined;

@@ -9,7 +9,7 @@ import { isNodeStream, type NodeStream } from "./node-stream.ts";
 import { type FetchArguments, type MadeCall, takeHeader } from "./request.ts";
 import { withBody } from "./response.ts";
 
-export interface UsageCall extends Pick<MadeCall, "url" | "requestText"> {
+export interface UsageCall extends Pick<MadeCall, "api" | "url" | "requestText"> {
   readonly args: FetchArguments;
   readonly send: typeof fetch;
   /** What becomes of the response before its caller sees it. */
@@ -33,8 +33,8 @@ export async function callWithUsage(call: UsageCall): Promise<Response> {
   return respond(again);
 }
 
-function askForUsage({ args: [input, init], url, requestText: text }: UsageCall): FetchArguments | undefined {
-  if (typeof text !== "string" || init?.body === undefined || /\/responses\/?(?:[?#]|$)/.test(url)) return undefined;
+function askForUsage({ args: [input, init], api, requestText: text }: UsageCall): FetchArguments | undefined {
+  if (typeof text !== "string" || init?.body === undefined || api === "responses") return undefined;
   const request = parseObject(text);
   const { stream, stream_options: options = {} } = request ?? {};
   // Whoever has said yes or no gets what was said.
