@@ -35,39 +35,107 @@ const PART_BYTES = 2 ** 20;
 /** Of a stream, its events joined, as much as a trace may hold; what is no stream its reader holds whole, too. */
 const maxBytesOf = (isStream: boolean) => (isStream ? 6_000_000 : 2 ** 26);
 
-/** Of methods, and not of closures, as all that is told of each chunk: see `FollowedCall`. */
-export class Recording {
+const NOTHING = new Uint8Array();
+
+/** The first bytes, no more than this, in few blocks: a copy of each small chunk by itself would cost far more. */
+class FirstBytes {
+  /** Of the last block: its memory, what comes next there, and for how much there is room. */
+  #memory = NOTHING;
+  #next = 0;
+  #freeBytes = 0;
+  /** Of all that may come, what is not in a block yet. */
+  #roomBytes: number;
+  #blocks: Block[] = [];
+
+  constructor(maxBytes: number) {
+    this.#roomBytes = maxBytes;
+  }
+
+  /** Gives back what is over. */
+  fill(chunk: Bytes): Bytes | undefined {
+    // As it is, if it can be: a view of a part costs more than copying the bytes of a small chunk does.
+    if (chunk.byteLength <= this.#freeBytes) {
+      this.#copy(chunk);
+      return undefined;
+    }
+    let at = 0;
+    while (at < chunk.byteLength) {
+      if (this.#freeBytes === 0 && !this.#begin()) return chunk.subarray(at);
+      const part = chunk.subarray(at, at + this.#freeBytes);
+      this.#copy(part);
+      at += part.byteLength;
+    }
+    return undefined;
+  }
+
+  #copy(bytes: Bytes): void {
+    this.#memory.set(bytes, this.#next);
+    this.#next += bytes.byteLength;
+    this.#freeBytes -= bytes.byteLength;
+  }
+
+  #begin(): boolean {
+    if (this.#roomBytes === 0) return false;
+    const block = takeBlock();
+    this.#blocks.push(block);
+    this.#memory = block.memory;
+    this.#next = block.start;
+    this.#freeBytes = Math.min(BLOCK_BYTES, this.#roomBytes);
+    this.#roomBytes -= this.#freeBytes;
+    return true;
+  }
+
+  pieces(): readonly Bytes[] {
+    const last = this.#blocks.at(-1);
+    return this.#blocks.map((block) =>
+      block.memory.subarray(block.start, block === last ? this.#next : block.start + BLOCK_BYTES),
+    );
+  }
+
+  /** Its pieces are not to be read any more, and it takes nothing, or so many bytes anew. */
+  release(roomBytes = 0): void {
+    this.#blocks.forEach(giveBack);
+    this.#blocks = [];
+    this.#freeBytes = 0;
+    this.#roomBytes = roomBytes;
+  }
+}
+
+/**
+ * One object, and not one more for what is looked at together: each would have to be found in the processor's memory for
+ * every chunk. And of methods, not of closures: see `FollowedCall`.
+ */
+export class Recording extends FirstBytes {
   readonly #maxBytes: number | undefined;
-  #fresh = new FirstBytes(PART_BYTES);
   #long: ReturnType<typeof keepLong> | undefined;
 
   /** @param maxBytes how many bytes to keep: the first ones and the last ones, half and half. @default see {@link maxBytesOf} */
   constructor(maxBytes: number | undefined) {
+    super(PART_BYTES);
     this.#maxBytes = maxBytes;
   }
 
   /** The chunk is copied: it belongs to the reader, who may change it or give its memory away. */
   add(chunk: Bytes): void {
-    for (let rest = this.#fresh.add(chunk); rest; rest = this.#fresh.add(rest)) this.#lookAtPart();
+    for (let rest = this.fill(chunk); rest; rest = this.fill(rest)) this.#lookAtPart();
   }
 
   #lookAtPart(): void {
-    const full = this.#fresh;
-    const part = full.pieces();
+    const part = this.pieces();
     this.#long ??= keepLong(part, this.#maxBytes);
-    this.#fresh = new FirstBytes(PART_BYTES);
+    const halves = this.#long.add(part);
+    this.release(PART_BYTES);
     // Half an event goes before the one that comes.
-    for (const half of this.#long.add(part)) this.#fresh.add(half);
-    full.release();
+    for (const half of halves) this.fill(half);
   }
 
   /** Once, and nothing is to be added after it: its memory is others' then. */
   end(ending: BodyEnding): ObservedBody {
     const maxBytes = this.#maxBytes;
-    const part = this.#fresh.pieces();
+    const part = this.pieces();
     const long = this.#long ?? (isShort(part, maxBytes) ? undefined : keepLong(part, maxBytes));
     const body = long ? { ...long.end(part), ending } : whole(decode(part), ending);
-    this.#fresh.release();
+    this.release();
     return body;
   }
 }
@@ -116,7 +184,7 @@ function keepLong([first = NOTHING]: readonly Bytes[], limit: number | undefined
   const head = new FirstBytes(maxBytes - maxTailBytes);
   const tail = keepLast(maxTailBytes);
   const keep = (chunk: Bytes) => {
-    const rest = head.add(chunk);
+    const rest = head.fill(chunk);
     if (rest) tail.add(rest);
   };
   return {
@@ -152,69 +220,6 @@ function loadCondense() {
     },
     () => {}, // then it stays as long as it is
   );
-}
-
-const NOTHING = new Uint8Array();
-
-/** The first bytes, no more than this, in few blocks: a copy of each small chunk by itself would cost far more. */
-class FirstBytes {
-  readonly #blocks: Block[] = [];
-  /** Of the last block: its memory, what comes next there, and for how much there is room. */
-  #memory = NOTHING;
-  #next = 0;
-  #freeBytes = 0;
-  /** Of all that may come, what is not in a block yet. */
-  #roomBytes: number;
-
-  constructor(maxBytes: number) {
-    this.#roomBytes = maxBytes;
-  }
-
-  /** Gives back what is over. */
-  add(chunk: Bytes): Bytes | undefined {
-    // As it is, if it can be: a view of a part costs more than copying the bytes of a small chunk does.
-    if (chunk.byteLength <= this.#freeBytes) {
-      this.#fill(chunk);
-      return undefined;
-    }
-    let at = 0;
-    while (at < chunk.byteLength) {
-      if (this.#freeBytes === 0 && !this.#begin()) return chunk.subarray(at);
-      const part = chunk.subarray(at, at + this.#freeBytes);
-      this.#fill(part);
-      at += part.byteLength;
-    }
-    return undefined;
-  }
-
-  #fill(bytes: Bytes): void {
-    this.#memory.set(bytes, this.#next);
-    this.#next += bytes.byteLength;
-    this.#freeBytes -= bytes.byteLength;
-  }
-
-  #begin(): boolean {
-    if (this.#roomBytes === 0) return false;
-    const block = takeBlock();
-    this.#blocks.push(block);
-    this.#memory = block.memory;
-    this.#next = block.start;
-    this.#freeBytes = Math.min(BLOCK_BYTES, this.#roomBytes);
-    this.#roomBytes -= this.#freeBytes;
-    return true;
-  }
-
-  pieces(): readonly Bytes[] {
-    const last = this.#blocks.at(-1);
-    return this.#blocks.map((block) =>
-      block.memory.subarray(block.start, block === last ? this.#next : block.start + BLOCK_BYTES),
-    );
-  }
-
-  /** Its pieces are not to be read any more. */
-  release(): void {
-    this.#blocks.forEach(giveBack);
-  }
 }
 
 /** The last bytes, no more than this, in the chunks they came in. */

@@ -12,10 +12,12 @@ interface Dispatcher {
   dispatch(options: unknown, handler: Handler): unknown;
 }
 
-type Handler = Record<string, unknown> & { [wireKey]?: Wire };
+/** With what was put on it: see {@link wireTo}. */
+type Handler = Record<string, unknown> & { [wireKey]?: Wire; [listenerKey]?: Listener; [onDataKey]?: Told };
 
-/** On a handler: who else is told what it is told. */
 const wireKey = Symbol();
+const listenerKey = Symbol();
+const onDataKey = Symbol();
 
 /** Those that are told what arrives, and that all has: by undici from version 8 on (Node 26), and up to 7. */
 const SINCE_8 = ["onResponseData", "onResponseEnd"] as const;
@@ -63,7 +65,9 @@ function wireTo(handler: Handler): Wire | undefined {
   // The same for all handlers, and no closures: see `FollowedCall`.
   handler[data] = tellData;
   handler[end] = tellEnd;
-  handler[wireKey] = new Wire(onData, onEnd);
+  // What each chunk needs stands on the handler itself: what has to be looked for elsewhere is cold by then.
+  handler[onDataKey] = onData;
+  handler[wireKey] = new Wire(handler, onEnd);
   return handler[wireKey];
 }
 
@@ -73,9 +77,8 @@ const isTold = (method: unknown): method is Told => typeof method === "function"
 
 // Not `...args`, which would make a list for each chunk. Of what both versions are told, the last is what counts.
 function tellData(this: Handler, first: unknown, second: unknown): unknown {
-  const wire = this[wireKey] as Wire; // set together with this
-  wire.hear((second ?? first) as Bytes);
-  return wire.onData.call(this, first, second);
+  this[listenerKey]?.add((second ?? first) as Bytes);
+  return this[onDataKey]?.(first, second);
 }
 
 function tellEnd(this: Handler, first: unknown, second: unknown): unknown {
@@ -94,27 +97,23 @@ const nobody: Listener = { add() {} };
 /** What may arrive before anybody reads. Of more it is not known who will, and how. */
 const MAX_EARLY_BYTES = 2 ** 18;
 
-/** What arrives for one request. One object for all that is to be known of it: each more would cost every chunk. */
-export class Wire {
-  readonly onData: Told;
+/** What arrives for one request. */
+export class Wire implements Listener {
+  readonly #handler: Handler;
   readonly onEnd: Told;
   /** Has all of it arrived? */
   isOver = false;
-  #listener: Listener | undefined;
   /** What has arrived, while nobody is told. Undefined when that is not known. */
   #early: Bytes[] | undefined = [];
   #earlyBytes = 0;
 
-  constructor(onData: Told, onEnd: Told) {
-    this.onData = onData;
+  constructor(handler: Handler, onEnd: Told) {
+    this.#handler = handler;
     this.onEnd = onEnd;
+    handler[listenerKey] = this;
   }
 
-  hear(chunk: Bytes): void {
-    if (this.#listener) {
-      this.#listener.add(chunk);
-      return;
-    }
+  add(chunk: Bytes): void {
     this.#earlyBytes += chunk.byteLength;
     if (this.#earlyBytes > MAX_EARLY_BYTES) this.#early = undefined;
     this.#early?.push(chunk);
@@ -130,7 +129,7 @@ export class Wire {
     this.#early = undefined;
     if (!known) return false;
     for (const chunk of known) listener.add(chunk);
-    this.#listener = listener;
+    this.#handler[listenerKey] = listener;
     return true;
   }
 
@@ -142,7 +141,7 @@ export class Wire {
   /** What arrives is of no interest any more. */
   cut(): void {
     this.#early = undefined;
-    this.#listener = nobody;
+    this.#handler[listenerKey] = nobody;
   }
 }
 
