@@ -107,7 +107,8 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
   [deferTrace](work: DeferredWork): void {
     if (!this.#options.enabled) return;
     this.#deferred.add(work, this.#options.spool ? 0 : GATHER_MS); // what is to outlive the process is not to wait
-    if (isLeaving()) this.#deferred.run(); // there is no later
+    // There is no later. Asked only where nobody tells: that takes as long as all of this.
+    if ((this.#isClosed || !this.#isBusy) && isLeaving()) this.#deferred.run();
     this.#onWork();
   }
 

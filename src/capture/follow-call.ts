@@ -65,7 +65,8 @@ export class FollowedCall {
     const arrived = wire?.arrived();
     if (arrived && isJson(arrived)) {
       wire?.cut();
-      this.#log(recallFrom(arrived, maxBytes), undefined, status);
+      // Read at once: until the trace is built it would be cold, and hold the memory that it came in.
+      this.#log(recordRead({ chunks: arrived, ending: COMPLETE }, maxBytes), undefined, status);
       return response;
     }
     const isStream = String(requestText).includes('"stream":true');
@@ -83,30 +84,27 @@ export class FollowedCall {
 
   #finish(body: ObservedBody, status?: number): void {
     // How it ended is found out now, and not when the trace is built: of a body that breaks, SDKs abort the signal.
-    this.#log(() => body, toCallEnding(body.ending, this.#request.signal), status);
+    this.#log(body, toCallEnding(body.ending, this.#request.signal), status);
   }
 
   /** What waits to be built holds what was said, and nothing of this call: that would hold all that `fetch` has made. */
-  #log(recall: () => ObservedBody, ending: CallEnding | undefined, status: number | undefined): void {
+  #log(body: ObservedBody, ending: CallEnding | undefined, status: number | undefined): void {
     const { api, requestText } = this.#request;
-    logMarked(this.#settings.sink, this.#control, toBuild({ api, requestText, recall, ending, status }));
+    logMarked(this.#settings.sink, this.#control, toBuild({ api, requestText, body, ending, status }));
   }
 }
 
 interface EndedCall extends Pick<MadeCall, "api" | "requestText">, Pick<CapturedCall, "ending" | "status"> {
-  readonly recall: () => ObservedBody;
+  readonly body: ObservedBody;
 }
 
 const toBuild = (call: EndedCall) => () => whenThere(call.requestText, (requestText) => buildTrace(call, requestText));
 
-const recallFrom = (chunks: readonly Bytes[], maxBytes: number | undefined) => () =>
-  recordRead({ chunks, ending: COMPLETE }, maxBytes);
-
 function buildTrace(
-  { api, recall, status, ending }: EndedCall,
+  { api, body, status, ending }: EndedCall,
   requestText: string | undefined,
 ): TraceInput | Promise<TraceInput> {
-  const { text: responseText, json: responseJson, droppedBytes, tailText } = recall();
+  const { text: responseText, json: responseJson, droppedBytes, tailText } = body;
   const call = { requestText, responseText, responseJson, status, tailText, droppedBytes, ending };
   const read = () => whenThere(READERS[api](), (toTrace) => toTrace(call));
   return orElse(read, () => rawTrace(call));

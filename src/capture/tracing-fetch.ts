@@ -3,7 +3,7 @@ import { isPromise } from "../thenable.ts";
 import { parseObject } from "./call.ts";
 import { takeControl } from "./call-control.ts";
 import type { UsageCall } from "./include-usage.ts";
-import { loading, once, whenThere } from "./once.ts";
+import { loading, once } from "./once.ts";
 import { type CaptureOptions, checkOption, type ResolvedCaptureOptions, resolveCaptureOptions } from "./options.ts";
 import { type Api, describeRequest, type MadeCall, snapshotBody } from "./request.ts";
 
@@ -28,18 +28,19 @@ let knownApi: Api | undefined;
 
 /** What is captured, by the path that a POST goes to. Known of the last one: most go to the same. */
 function apiOf(url: string): Api | undefined {
-  if (url === knownUrl) return knownApi;
-  const [path] = url.split(/\/?(?:[?#]|$)/);
-  knownApi = APIS.find((api) => path?.endsWith(`/${api}`));
-  knownUrl = url;
+  if (url !== knownUrl) {
+    const [path] = url.split(/\/?(?:[?#]|$)/);
+    knownApi = APIS.find((api) => path?.endsWith(`/${api}`));
+    knownUrl = url;
+  }
   return knownApi;
 }
 
 /** On every fetch of ours: the sinks it writes to. `Symbol.for`, so that the ESM and the CJS copy understand each other. */
 const sinksOf = Symbol.for("tracelogger.sinks");
 
-function sinksBehind(fetch: object = {}): readonly TraceSink[] {
-  return sinksOf in fetch ? (fetch[sinksOf] as readonly TraceSink[]) : []; // only we set it
+function sinksBehind(fetch: (Fetch & { [sinksOf]?: readonly TraceSink[] }) | undefined): readonly TraceSink[] {
+  return fetch?.[sinksOf] ?? [];
 }
 
 /**
@@ -83,12 +84,12 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
     const capture = loadCapture();
     // Undefined where it could not be loaded.
     const followed = isPromise(capture) ? capture.then(follow, () => undefined) : follow(capture);
-    const respond = (response: Response) => whenThere(followed, (it) => it?.respond(response) ?? response);
-    const fail = (error: unknown) =>
-      whenThere(followed, (it): never => {
-        it?.fail(error);
-        throw error;
-      });
+    const respond = (response: Response) =>
+      isPromise(followed) ? followed.then((it) => it?.respond(response) ?? response) : followed.respond(response);
+    const fail = async (error: unknown): Promise<never> => {
+      (await followed)?.fail(error);
+      throw error;
+    };
     if (settings.includeUsage)
       return askForUsage({ ...call, args: request, send: base, respond, refusing }).catch(fail);
     const seen = isPromise(followed) ? request : followed.tap(given ?? globalThis.fetch, request);
