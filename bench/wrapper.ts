@@ -3,12 +3,14 @@
  * process and take turns, many times a second, so that whatever the machine, the compiler and the garbage collector do
  * befalls all of them alike: two processes of the very same program differ by as much as is measured here.
  *
- * Prints how the medians of the rounds compare, with that of a second bare client, which tells how far they can be
- * trusted, and the sums, which have everything in them.
+ * Each round is compared in itself, with each of two bare clients: a machine has been seen to become twice as slow within
+ * a run. Prints the median of these ratios and where it lies with 95 % confidence; that of a bare client to the other
+ * tells how far it is to be trusted. Not compared with the mean of both: what befalls few turns, and those hard, as
+ * garbage collection does, befalls a mean of two more often than one. The sums have everything in them.
  *
  *     node bench/wrapper.ts [times as many rounds]
  */
-import { mean, median, percentMore, start } from "./support.ts";
+import { mean, median, percentMore, quantile, start } from "./support.ts";
 import { makeCalls, startClient } from "./wrapper-calls.ts";
 
 const factor = Number(process.argv[2] ?? 1);
@@ -20,6 +22,9 @@ const uses = {
   stream: { name: "stream of 200 chunks", times: 20, atOnce: 20, warmUpRounds: 40, rounds: 100 * factor },
 };
 
+/** In four rounds each comes once after each other one (a Williams square): what one leaves behind, the next has to bear. */
+const TURNS = [0, 1, 3, 2];
+
 using provider = await start("provider.ts");
 using endpoint = await start("sink.ts");
 const clients = kinds.map((kind) => ({ kind, ...startClient(kind, provider.url, endpoint.url) }));
@@ -28,18 +33,24 @@ for (const [use, { name, warmUpRounds, rounds, ...calls }] of Object.entries(use
   /** CPU of a call in each round, in µs. */
   const costs = new Map<string, number[]>(kinds.map((kind) => [kind, []]));
   for (let round = -warmUpRounds; round < rounds; round++) {
-    const first = Math.abs(round) % clients.length;
-    const inTurn = [...clients.slice(first), ...clients.slice(0, first)];
-    for (const client of round % 2 === 0 ? inTurn : inTurn.toReversed()) {
+    for (const turn of TURNS) {
+      const client = clients[(turn + round + warmUpRounds) % clients.length];
+      if (!client) continue;
       const us = await makeCalls(client, { use, ...calls });
       if (round >= 0) costs.get(client.kind)?.push(us);
     }
   }
-  const [bare = [], ...others] = costs.values();
+  const [bare = [], again = [], ...traced] = costs.values();
   console.log(`${name}: ${median(bare).toFixed(0)} µs CPU bare, ${rounds} rounds of ${calls.times} each`);
-  for (const [place, us] of others.entries()) {
-    const ratio = percentMore(median(us) / median(bare));
-    console.log(`  ${kinds[place + 1]}: ${ratio}, sums ${percentMore(mean(us) / mean(bare))}`);
-  }
+  compare("bare again", again, [bare]);
+  for (const [place, us] of traced.entries()) compare(kinds[place + 2], us, [bare, again]);
 }
 process.exit(); // connections are kept open
+
+function compare(name: string | undefined, us: readonly number[], others: readonly number[][]) {
+  const ratios = others.flatMap((other) => us.map((one, round) => one / (other[round] ?? Number.NaN)));
+  // Order statistics: so far from the middle, by the binomial distribution.
+  const [low, high] = [-0.98, 0.98].map((z) => percentMore(quantile(ratios, 0.5 + z / Math.sqrt(us.length))));
+  const sums = percentMore(mean([...us]) / mean(others.flat()));
+  console.log(`  ${name}: ${percentMore(median(ratios))} (${low} to ${high}), sums ${sums}`);
+}
