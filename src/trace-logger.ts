@@ -38,9 +38,9 @@ const CLOSE_TIMEOUT_MS = 8_000;
 const NATURAL_END_TIMEOUT_MS = 30_000;
 /**
  * How long calls that end are gathered. Code that was not run for a while is slow: the trace of a short call is built in
- * a quarter of the time when many are built one after the other.
+ * a quarter of the time when many are built one after the other. Much less than `maxWaitMs`, which their traces wait then.
  */
-const GATHER_MS = 20;
+const GATHER_MS = 50;
 /** `ready` waits while the queue is fuller than this share of its limits. */
 const READY_BELOW = 0.75;
 /** An `onLoss` that logs what it is told of, which is lost again, and so on: from here on it is not told any more. */
@@ -212,7 +212,7 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
     const isStopped = this.#isStopped;
     if (this.#whenReady.length > 0 && (isStopped || this.#delivery.hasRoom(READY_BELOW)))
       this.#whenReady = release(this.#whenReady);
-    const isBusy = !isStopped && (this.#delivery.pending > 0 || !this.#deferred.isIdle);
+    const isBusy = !isStopped && (!this.#deferred.isIdle || this.#delivery.pending > 0);
     if (isBusy === this.#isBusy) return;
     if (isBusy) this.#onBusy();
     else this.#onIdle();

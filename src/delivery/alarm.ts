@@ -60,7 +60,7 @@ export class Alarm {
 }
 
 /** Runs work in the async context of now, whoever calls later. */
-export function contextSnapshot(): <T>(work: () => T) => T {
+function contextSnapshot(): <T>(work: () => T) => T {
   const inside = <T>(work: () => T): T => work();
   try {
     // Not an import: the core runs where there is no node:async_hooks.

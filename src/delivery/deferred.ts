@@ -1,6 +1,6 @@
 /** Work of ended calls that still has to be turned into traces: run off the callers' path, and waited for by `flush`. */
 import { isRequestBound } from "../runtime.ts";
-import { contextSnapshot } from "./alarm.ts";
+import { Alarm, monotonicMs } from "./alarm.ts";
 import { withDeadline } from "./deadline.ts";
 import { STRANDED_MS } from "./driver.ts";
 
@@ -10,7 +10,8 @@ export type DeferredWork = () => void | Promise<void>;
 const AT_ONCE = 25;
 
 export class Deferred {
-  readonly #outside = contextSnapshot();
+  /** The process does not stay alive for it: whoever waits for its end is told, and finishes what there is. */
+  readonly #alarm = new Alarm(() => this.run(AT_ONCE));
   readonly #waiting: DeferredWork[] = [];
   readonly #running = new Map<Promise<void>, DeferredWork>();
   readonly #onDone: () => void;
@@ -26,12 +27,7 @@ export class Deferred {
 
   /** Does it with what comes in the meantime, so long after. */
   add(work: DeferredWork, gatherMs: number): void {
-    if (this.#waiting.push(work) === 1) this.#runIn(gatherMs);
-  }
-
-  #runIn(ms: number): void {
-    // Not unref'd: a process that ends right after a call still has its trace to build.
-    this.#outside(() => setTimeout(() => this.run(AT_ONCE), ms));
+    if (this.#waiting.push(work) === 1) this.#alarm.set(monotonicMs() + gatherMs);
   }
 
   /** Runs what waits, until it is done or the time has passed. `null` when nothing is left to wait for. */
@@ -64,6 +60,6 @@ export class Deferred {
       });
     }
     this.#onDone();
-    if (this.#waiting.length > 0) this.#runIn(0);
+    if (this.#waiting.length > 0) this.#alarm.set(monotonicMs());
   }
 }
