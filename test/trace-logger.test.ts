@@ -413,6 +413,15 @@ describe("close", () => {
     expect(await logger.logTrace(said("y"))).toMatchObject({ status: "lost", reason: "closed" });
   });
 
+  test("a call that ends afterwards is reported lost at once: the process may end before any timer", async () => {
+    await using endpoint = await scriptedEndpoint();
+    const losses: TraceLoss[] = [];
+    const logger = newLogger({ endpoint: endpoint.url, onLoss: (loss) => losses.push(loss) });
+    await logger.close();
+    logger[deferTrace](() => void logger.logTrace(said("x")));
+    expect(losses).toMatchObject([{ reason: "closed" }]);
+  });
+
   test("ends the work at its deadline, and reports every undelivered trace lost", async () => {
     await using endpoint = await scriptedEndpoint(() => "hang");
     const losses: TraceLoss[] = [];

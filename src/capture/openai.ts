@@ -117,7 +117,7 @@ function unsupported(client: unknown, cause?: unknown): TraceLoggerError {
   return new TraceLoggerError(
     `wrapOpenAI cannot wrap ${got}: expected a client like \`new OpenAI()\`, with \`chat.completions\` or \`responses\`, ` +
       "and a `fetch` of its own. " +
-      "If it takes a `fetch`, give it `tracingFetch(logger)`; else call `logTrace` yourself.",
+      "If yours takes a `fetch`, give it `tracingFetch(logger)`; else call `logTrace` yourself.",
     { code: "unsupported_client", cause },
   );
 }
