@@ -39,17 +39,16 @@ for (const [use, { name, warmUpRounds, rounds, ...calls }] of Object.entries(use
       if (round >= 0) costs.get(client.kind)?.push(us);
     }
   }
-  const [bare = [], again = [], ...traced] = costs.values();
+  const [bare = [], again = []] = costs.values();
   console.log(`${name}: ${median(bare).toFixed(0)} µs CPU bare, ${rounds} rounds of ${calls.times} each`);
-  compare("bare again", again, [bare]);
-  for (const [place, us] of traced.entries()) compare(kinds[place + 2], us, [bare, again]);
+  for (const [kind, us] of costs)
+    if (us !== bare) console.log(`  ${kind}: ${compare(us, us === again ? [bare] : [bare, again])}`);
 }
 process.exit(); // connections are kept open
 
-function compare(name: string | undefined, us: readonly number[], others: readonly number[][]) {
+function compare(us: readonly number[], others: readonly number[][]): string {
   const ratios = others.flatMap((other) => us.map((one, round) => one / (other[round] ?? Number.NaN)));
   // Order statistics: so far from the middle, by the binomial distribution.
   const [low, high] = [-0.98, 0.98].map((z) => percentMore(quantile(ratios, 0.5 + z / Math.sqrt(us.length))));
-  const sums = percentMore(mean([...us]) / mean(others.flat()));
-  console.log(`  ${name}: ${percentMore(median(ratios))} (${low} to ${high}), sums ${sums}`);
+  return `${percentMore(median(ratios))} (${low} to ${high}), sums ${percentMore(mean(us) / mean(others.flat()))}`;
 }

@@ -107,7 +107,8 @@ export class TraceLogger implements ClosingTraceSink, DeferringTraceSink, EndsWi
   [deferTrace](work: DeferredWork): void {
     if (!this.#options.enabled) return;
     this.#deferred.add(work, this.#options.spool ? 0 : GATHER_MS); // what is to outlive the process is not to wait
-    // There is no later. Whether the process is leaving is asked only where nobody tells: it takes as long as all of this.
+    // Closed, nothing keeps the process until later; leaving, there is none. That is asked only where nobody tells: it
+    // takes as long as all of this.
     if (this.#isClosed || (!this.#isBusy && isLeaving())) this.#deferred.run();
     this.#onWork();
   }

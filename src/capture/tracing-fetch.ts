@@ -84,6 +84,7 @@ export function tracingFetch(sink: TraceSink, options: TracingFetchOptions = {})
     const capture = loadCapture();
     // Undefined where it could not be loaded.
     const followed = isPromise(capture) ? capture.then(follow, () => undefined) : follow(capture);
+    // Not by `whenThere`, which would take a closure more for each call.
     const respond = (response: Response) =>
       isPromise(followed) ? followed.then((it) => it?.respond(response) ?? response) : followed.respond(response);
     const fail = async (error: unknown): Promise<never> => {

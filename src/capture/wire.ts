@@ -12,11 +12,13 @@ interface Dispatcher {
   dispatch(options: unknown, handler: Handler): unknown;
 }
 
-/** With what was put on it: see {@link wireTo}. */
+/** With what {@link wireTo} puts on it. */
 type Handler = Record<string, unknown> & { [wireKey]?: Wire; [listenerKey]?: Listener; [onDataKey]?: Told };
 
 const wireKey = Symbol();
+/** Who is told each chunk, besides. */
 const listenerKey = Symbol();
+/** Its own method, in whose place {@link tellData} stands. */
 const onDataKey = Symbol();
 
 /** Those that are told what arrives, and that all has: by undici from version 8 on (Node 26), and up to 7. */
@@ -67,8 +69,10 @@ function wireTo(handler: Handler): Wire | undefined {
   handler[end] = tellEnd;
   // What each chunk needs stands on the handler itself: what has to be looked for elsewhere is cold by then.
   handler[onDataKey] = onData;
-  handler[wireKey] = new Wire(handler, onEnd);
-  return handler[wireKey];
+  const wire = new Wire(handler, onEnd);
+  handler[listenerKey] = wire;
+  handler[wireKey] = wire;
+  return wire;
 }
 
 type Told = (first: unknown, second: unknown) => unknown;
@@ -82,7 +86,7 @@ function tellData(this: Handler, first: unknown, second: unknown): unknown {
 }
 
 function tellEnd(this: Handler, first: unknown, second: unknown): unknown {
-  const wire = this[wireKey] as Wire;
+  const wire = this[wireKey] as Wire; // set together with this
   wire.isOver = true;
   return wire.onEnd.call(this, first, second);
 }
@@ -110,7 +114,6 @@ export class Wire implements Listener {
   constructor(handler: Handler, onEnd: Told) {
     this.#handler = handler;
     this.onEnd = onEnd;
-    handler[listenerKey] = this;
   }
 
   add(chunk: Bytes): void {
